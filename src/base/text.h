@@ -1,0 +1,34 @@
+/* Words and numbers for people, and the parsing of the same. */
+#pragma once
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TEXT_NUMBER_SIZE 32
+
+/* 1234567 as "1,234,567". */
+const char *text_grouped(uint64_t number, char text[static TEXT_NUMBER_SIZE]);
+
+/* Nanoseconds with a unit and three significant digits: "85 µs" is "85us", "1.25ms", "12.3s",
+ * "4m10s", "2h05m". */
+const char *text_duration(uint64_t nanoseconds, char text[static TEXT_NUMBER_SIZE]);
+
+/* The whole of `text` as a decimal number, with an optional suffix k, M or G.
+ * Returns 0, or -EINVAL / -ERANGE with an error that has the column. */
+int text_parse_number(const char *text, uint64_t *ret_number, struct error *error);
+
+/* "250ms", "2s", "1.5m", "1h"; a bare number is seconds. Units: ns, us, ms, s, m, h. */
+int text_parse_duration(const char *text, uint64_t *ret_nanoseconds, struct error *error);
+
+/* Copies `length` hostile bytes as printable UTF-8 into a NUL-terminated `escaped`: control
+ * characters, DEL, C1 controls, bidirectional overrides and invalid UTF-8 become \xNN, a backslash
+ * becomes "\\". At most 4 × length + 1 bytes are written; `size` bytes are available and the result
+ * is cut at a character. Returns the length of the result. */
+size_t text_escape(const void *bytes, size_t length, char *escaped, size_t size);
+
+/* How many single-character edits lie between two words (Levenshtein), for "did you mean". Words
+ * longer than 63 characters compare as infinitely far apart. */
+unsigned text_edits(const char *one, const char *other);

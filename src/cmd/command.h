@@ -1,0 +1,65 @@
+/* A verb or a classic name: one file in src/cmd and one row in src/cmd/cmd.def. */
+#pragma once
+
+#include "base/option.h"
+
+struct command_example {
+    const char *words;   /* what to type after "porthole " */
+    const char *meaning; /* what it does, a phrase */
+};
+
+struct command {
+    const char *name;
+    const char *summary;          /* one phrase for the list of verbs */
+    const char *usage;            /* what follows the name, "[OPTION]… TARGET…"; several
+                                     forms are separated by newlines */
+    const char *description;      /* paragraphs separated by empty lines, for the manual
+                                     page and the end of --help */
+    const struct option *options; /* without the common ones; never NULL */
+    const struct command_example *examples; /* ends with {NULL, NULL}; may be NULL */
+    bool classic; /* also found through a symlink of its name; listed apart */
+
+    /* argv[0] is the name. Returns an exit status of enum exit_status. */
+    int (*run)(const struct command *command, int argc, char **argv);
+};
+
+/* The same for every verb and documented once, in the manual page of porthole. */
+enum exit_status {
+    EXIT_DONE = 0,       /* finished */
+    EXIT_INCOMPLETE = 1, /* finished, but this machine failed to ask about some ports */
+    EXIT_USAGE = 2,      /* wrong command line or input file; nothing was done */
+    EXIT_TROUBLE = 3,  /* failed on the way: memory, permission, an output that can't be written */
+    EXIT_SIGNAL = 128, /* plus the number of the signal that ended it (SIGINT: 130) */
+};
+
+/* Every command of src/cmd/cmd.def, NULL-terminated. */
+extern const struct command *const commands[];
+const struct command *command_find(const char *name); /* NULL when there is none */
+
+/* -h/--help and --version, which every command has: `options_parse` gets this table too. */
+struct common_options {
+    bool help;
+    bool version;
+};
+extern const struct option common_options[];
+
+/* The struct of a command's options starts with a struct common_options. Parses argv and deals with
+ * the common options and with faults. Returns -1 when the command goes on, with the operands in
+ * argv[0..*ret_count), or the exit status. */
+int command_parse(const struct command *command, int argc, char **argv, void *options,
+                  int *ret_count);
+
+/* Says on stderr "porthole NAME: message", and below it the text with a caret where the error has a
+ * column. Escapes whatever is hostile. */
+void command_complain(const struct command *command, const struct error *error);
+
+/* The same from a format, without a column. */
+__attribute__((format(printf, 2, 3))) void command_warn(const struct command *command,
+                                                        const char *format, ...);
+
+/* Writes the help of one command, or with NULL the overview, to stdout. */
+void command_print_help(const struct command *command);
+
+/* Flushes stdout; returns `status`, or EXIT_TROUBLE with a line on stderr when stdout cannot be
+ * written (a full disk). A closed pipe is no trouble. */
+int command_finish(const struct command *command, int status);

@@ -1,0 +1,59 @@
+/* The one interface between the scan loop and whatever asks the ports: "submit these", "what
+ * came?". A prober is one file in src/probe and one row in src/probe/probe.def. */
+#pragma once
+
+#include "base/error.h"
+#include "scan/plan.h"
+#include "scan/reply.h"
+
+struct probe {
+    struct endpoint to;
+    uint64_t index;    /* handed back in the reply */
+    uint64_t position; /* handed back in the reply; see oldest() */
+    uint64_t timeout;  /* nanoseconds after which nothing heard is a REPLY_SILENCE */
+};
+
+struct prober_options {
+    uint32_t in_flight; /* attempts wanted at the same time; fewer when the machine gives less */
+};
+
+struct prober_facts {
+    uint32_t capacity;  /* attempts it can hold at the same time now; shrinks with the machine */
+    uint32_t in_flight; /* attempts without a reply */
+    uint64_t packets;   /* probes that left, for the summary */
+    const char *limit;  /* what holds the capacity down ("file descriptors", …), or NULL */
+};
+
+struct prober; /* each class has its own; the class is its first member */
+
+struct prober_class {
+    const char *name;    /* "tcp-connect" */
+    const char *summary; /* one phrase for the help and the records */
+    enum protocol protocol;
+
+    /* Returns 0 with a prober that the caller closes, or -errno with an error. */
+    int (*open)(const struct prober_options *options, struct prober **ret_prober,
+                struct error *error);
+    void (*close)(struct prober *prober);
+
+    /* Takes the first probes of `probes` that it has room for, in order, copying them, and returns
+     * how many. Every probe taken gets exactly one reply. When the machine is out of something
+     * (ports, memory) it takes fewer and is asked again later; it never waits. */
+    size_t (*submit)(struct prober *prober, const struct probe *probes, size_t count);
+
+    /* Waits until a reply is there, `wait` nanoseconds have passed or a signal came, then writes up
+     * to `room` replies and returns how many. Answers that are there are told before time-outs. */
+    size_t (*collect)(struct prober *prober, uint64_t wait, struct reply *replies, size_t room);
+
+    /* The smallest position in flight, or UINT64_MAX: everything before it is settled. */
+    uint64_t (*oldest)(const struct prober *prober);
+
+    struct prober_facts (*facts)(const struct prober *prober);
+};
+
+struct prober {
+    const struct prober_class *class;
+};
+
+/* Every prober of src/probe/probe.def, NULL-terminated, the default one first. */
+extern const struct prober_class *const prober_classes[];

@@ -1,0 +1,66 @@
+/* Everything that a scan found, by host, for sinks that print at the end.
+ *
+ * Open ports are kept with all their evidence. Of the others only the state is known for each port
+ * (the ledger has it) and a count for each distinct (state, reason, from); ports whose reason is
+ * not the host's first one of their state are kept singly. So a host with 65,535 refused ports
+ * costs a hundred bytes. */
+#pragma once
+
+#include "scan/ledger.h"
+#include "scan/plan.h"
+#include "scan/record.h"
+
+struct result_group {
+    enum port_state state; /* closed or filtered */
+    enum reason reason;
+    struct address from;
+    uint64_t count; /* of ports */
+};
+
+struct host_result {
+    uint64_t host; /* index of the address in the plan's targets */
+    struct address address;
+    struct port_record *open; /* ascending by port once sealed */
+    size_t open_count;
+    struct result_group *groups; /* not open; most ports first once sealed */
+    size_t group_count;
+    struct error_record *errors; /* ascending by port once sealed */
+    size_t error_count;
+    uint64_t undecided;                 /* ports that the scan gave up on in the middle */
+    bool answered;                      /* the host itself answered at least once (RST, SYN-ACK) */
+    struct host_exceptions *exceptions; /* private */
+};
+
+struct results;
+
+/* `plan` and `ledger` are borrowed. Returns 0 or -ENOMEM. */
+int results_new(const struct plan *plan, const struct ledger *ledger, struct results **ret_results);
+void results_free(struct results *results);
+
+/* Returns 0 or -ENOMEM. A silent port is not added: results_seal() counts what the ledger has left.
+ */
+int results_add_port(struct results *results, const struct port_record *record);
+int results_add_error(struct results *results, const struct error_record *record);
+
+/* Ends the adding: sorts, and books every index still silent as filtered (no-response), or as
+ * undecided when `end` is not SCAN_COMPLETE. Returns 0 or -ENOMEM. */
+int results_seal(struct results *results, enum scan_end end);
+
+/* The hosts about which there is something to say (all but those that gave nothing at all),
+ * ascending; valid once sealed. */
+size_t results_host_count(const struct results *results);
+const struct host_result *results_host(const struct results *results, size_t at);
+
+/* How many hosts gave nothing at all, and the address of each: they are not among the above.
+ * A non-zero return of `each` ends the walk and is returned. */
+uint64_t results_silent_host_count(const struct results *results);
+typedef int results_address_fn(void *user, const struct address *address);
+int results_each_silent_host(const struct results *results, results_address_fn *each, void *user);
+
+/* Calls `each` for every port of the host that is not open, ascending: closed, filtered. `record`
+ * has index, address, port, state, reason and from; not tries, rtt and time. */
+typedef int results_port_fn(void *user, const struct port_record *record);
+int results_each_not_open(const struct results *results, const struct host_result *host,
+                          results_port_fn *each, void *user);
+
+const struct plan *results_plan(const struct results *results);

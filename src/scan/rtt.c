@@ -1,0 +1,46 @@
+/* Round-trip smoothing and the time-outs made from it. */
+#include "scan/rtt.h"
+
+#include "base/clock.h"
+
+void rtt_add(struct rtt *rtt, uint64_t nanoseconds)
+{
+    if (nanoseconds >= NANOSECONDS_PER_SECOND)
+        return;
+    uint32_t sample = (uint32_t)(nanoseconds / NANOSECONDS_PER_MICROSECOND);
+    if (rtt->samples == 0) {
+        rtt->smoothed = sample;
+        rtt->variation = sample / 2;
+    } else {
+        uint32_t difference =
+            sample > rtt->smoothed ? sample - rtt->smoothed : rtt->smoothed - sample;
+        rtt->variation = (3 * rtt->variation + difference) / 4;
+        rtt->smoothed = (7 * rtt->smoothed + sample) / 8;
+    }
+    if (rtt->samples < UINT32_MAX)
+        rtt->samples++;
+}
+
+static uint64_t retransmission_timeout(const struct rtt *rtt)
+{
+    return (rtt->smoothed + UINT64_C(4) * rtt->variation) * NANOSECONDS_PER_MICROSECOND;
+}
+
+uint64_t rtt_timeout(const struct rtt *host, const struct rtt *all, unsigned pass,
+                     const struct rtt_limits *limits)
+{
+    uint64_t timeout = limits->initial;
+    if (host->samples) {
+        timeout = retransmission_timeout(host);
+        if (timeout < limits->minimum)
+            timeout = limits->minimum;
+    } else if (all->samples && pass == 1) {
+        timeout = 2 * retransmission_timeout(all);
+        if (timeout < limits->initial / 4)
+            timeout = limits->initial / 4;
+        if (timeout > limits->initial)
+            timeout = limits->initial;
+    }
+    timeout *= pass;
+    return timeout < limits->maximum ? timeout : limits->maximum;
+}

@@ -1,0 +1,30 @@
+/* The states of a port and the reasons for them, in nmap's words. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Also the two bits that the ledger keeps for each index. */
+enum port_state {
+    STATE_SILENT = 0, /* nothing heard yet; never printed: it ends as filtered or undecided */
+    STATE_OPEN = 1,
+    STATE_CLOSED = 2,
+    STATE_FILTERED = 3,
+};
+
+const char *state_name(enum port_state state); /* "open", "closed", "filtered"; "undecided" */
+
+enum reason {
+#define REASON(symbol, name, state, meaning) REASON_##symbol,
+#include "scan/reason.def"
+#undef REASON
+    REASON_COUNT,
+};
+
+const char *reason_name(enum reason reason);    /* "syn-ack" */
+const char *reason_meaning(enum reason reason); /* a sentence without a full stop */
+
+/* What an ICMP (RFC 792, RFC 1812) or ICMPv6 (RFC 4443) error says about the port that it quotes.
+ * Types and codes without a word of their own are REASON_DEST_UNREACH. */
+enum reason reason_from_icmp(uint8_t type, uint8_t code);
+enum reason reason_from_icmp6(uint8_t type, uint8_t code);
