@@ -24,7 +24,8 @@ struct error_record {
     uint64_t index;
     struct address address;
     struct port port;
-    int code; /* positive errno */
+    bool whole_host; /* it concerns every port of the host without a state; `port` is one of them */
+    int code;        /* positive errno */
     uint64_t time;
 };
 

@@ -1,0 +1,15 @@
+/* The table of probers, made from probe.def. */
+#include "scan/prober.h"
+
+#include <stddef.h>
+
+#define PROBE(name) extern const struct prober_class prober_##name;
+#include "probe/probe.def"
+#undef PROBE
+
+const struct prober_class *const prober_classes[] = {
+#define PROBE(name) &prober_##name,
+#include "probe/probe.def"
+#undef PROBE
+    NULL,
+};

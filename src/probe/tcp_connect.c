@@ -1,0 +1,721 @@
+/* The prober that needs no rights: non-blocking connect() by the thousand, over one epoll.
+ *
+ * A socket serves one attempt after another. Refused and silent attempts leave it reusable; an open
+ * port's connection is reset (SO_LINGER 0) by closing it, so that neither side keeps a TIME_WAIT.
+ */
+#include "base/clock.h"
+#include "base/deadlines.h"
+#include "net/resolve.h"
+#include "probe/error_queue.h"
+#include "scan/prober.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define EVENTS 256       /* taken from epoll at a time */
+#define READY 4096       /* replies that wait for collect(); a power of two */
+#define REFUSALS 64      /* checked against the error queue at a time */
+#define SELF_CONNECTS 16 /* in a row before giving up on a port */
+#define RETRY_PAUSE                                                                                \
+    (10 * NANOSECONDS_PER_MILLISECOND)        /* after the machine ran out of something            \
+                                               */
+#define PATIENCE (5 * NANOSECONDS_PER_SECOND) /* before that becomes a failure */
+
+extern const struct prober_class prober_tcp_connect;
+
+struct attempt {
+    struct endpoint to;
+    uint64_t index, position;
+    uint64_t started; /* monotonic */
+    int fd;
+    bool watched; /* by epoll */
+    bool local;   /* the target is this machine */
+};
+
+/* Attempts on `refused_fd` that connect() itself reported as refused. Whether a RST or an ICMP
+ * error refused them stands in the socket's error queue, which is read once for many. */
+struct refusal {
+    struct endpoint to;
+    uint32_t ready; /* place of its reply */
+};
+
+struct tcp_connect {
+    struct prober base;
+    int epoll;
+    struct address_set self; /* this machine's own addresses */
+    struct rlimit old_limit;
+
+    struct attempt *attempts;
+    uint32_t *idle;   /* attempts with an open socket and nothing to do, a stack */
+    uint32_t *unborn; /* attempts without a socket, a stack */
+    uint32_t idle_count, unborn_count;
+    uint32_t capacity; /* sockets at the same time: lowered when the machine gives no more */
+    uint32_t in_flight;
+    struct deadlines deadlines;
+
+    struct reply ready[READY];
+    uint32_t ready_head, ready_count;
+    struct refusal refusals[REFUSALS];
+    uint32_t refusal_count;
+    int refused_fd;
+
+    uint64_t packets;
+    int exhausted;            /* errno of what the machine is out of, or 0 */
+    uint64_t exhausted_since; /* monotonic; without a success in between */
+    uint64_t retry_at;
+    const char *limit;
+};
+
+static const char *exhaustion_name(int code)
+{
+    switch (code) {
+    case EMFILE:
+    case ENFILE:
+        return "file descriptors";
+    case EADDRNOTAVAIL:
+    case EAGAIN:
+        return "ephemeral ports";
+    default:
+        return "kernel memory";
+    }
+}
+
+static bool is_exhaustion(int code)
+{
+    return code == EMFILE || code == ENFILE || code == EADDRNOTAVAIL || code == EAGAIN ||
+           code == ENOBUFS || code == ENOMEM;
+}
+
+static bool same_endpoint(const struct endpoint *one, const struct endpoint *other)
+{
+    return one->port.number == other->port.number && one->address.value == other->address.value &&
+           one->address.family == other->address.family;
+}
+
+/* ---- replies ----------------------------------------------------------------------------------
+ */
+
+static struct reply *ready_push(struct tcp_connect *self, const struct attempt *attempt)
+{
+    struct reply *reply = &self->ready[(self->ready_head + self->ready_count++) % READY];
+    *reply = (struct reply){.index = attempt->index, .position = attempt->position};
+    return reply;
+}
+
+static struct reply *reply_answer(struct tcp_connect *self, const struct attempt *attempt,
+                                  enum port_state state, enum reason reason, uint64_t rtt)
+{
+    struct reply *reply = ready_push(self, attempt);
+    reply->kind = REPLY_ANSWER;
+    reply->state = state;
+    reply->reason = reason;
+    reply->rtt = rtt;
+    return reply;
+}
+
+static void reply_failure(struct tcp_connect *self, const struct attempt *attempt, int code)
+{
+    struct reply *reply = ready_push(self, attempt);
+    reply->kind = REPLY_FAILURE;
+    reply->code = code;
+}
+
+/* An ICMP error is an answer, unless it comes from this machine about another: then our own
+ * firewall rejected the SYN and the port was never asked. (Host unreachable from ourselves is an
+ * answer too: nobody on the link gave a link address for the target.) */
+static void reply_icmp(struct tcp_connect *self, const struct attempt *attempt,
+                       const struct icmp_error *error, uint64_t rtt)
+{
+    uint64_t index;
+    if (!attempt->local && error->reason != REASON_HOST_UNREACH &&
+        address_set_find(&self->self, &error->from, &index)) {
+        reply_failure(self, attempt, EPERM);
+        return;
+    }
+    struct reply *reply = reply_answer(self, attempt, STATE_FILTERED, error->reason, rtt);
+    if (error->from.value != attempt->to.address.value)
+        reply->from = error->from;
+}
+
+static void reply_silence(struct tcp_connect *self, const struct attempt *attempt)
+{
+    ready_push(self, attempt)->kind = REPLY_SILENCE;
+}
+
+/* Turns those refusals that an ICMP error caused into filtered ports. */
+static void refusals_check(struct tcp_connect *self)
+{
+    struct icmp_error error;
+    while (self->refusal_count && error_queue_next(self->refused_fd, &error)) {
+        for (uint32_t i = 0; i < self->refusal_count; i++) {
+            struct reply *reply = &self->ready[self->refusals[i].ready];
+            if (!same_endpoint(&self->refusals[i].to, &error.to))
+                continue;
+            reply->state = STATE_FILTERED;
+            reply->reason = error.reason;
+            if (error.from.value != error.to.address.value)
+                reply->from = error.from;
+        }
+    }
+    self->refusal_count = 0;
+}
+
+static void refusal_add(struct tcp_connect *self, const struct attempt *attempt, uint64_t rtt)
+{
+    if (self->refusal_count == REFUSALS || self->refused_fd != attempt->fd)
+        refusals_check(self);
+    self->refused_fd = attempt->fd;
+    self->refusals[self->refusal_count++] = (struct refusal){
+        .to = attempt->to,
+        .ready = (self->ready_head + self->ready_count) % READY,
+    };
+    reply_answer(self, attempt, STATE_CLOSED, REASON_CONN_REFUSED, rtt);
+}
+
+/* ---- sockets ----------------------------------------------------------------------------------
+ */
+
+static int socket_open(enum address_family family)
+{
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    int fd = socket(family == ADDRESS_IPV4 ? AF_INET : AF_INET6,
+                    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+    if (fd < 0)
+        return -errno;
+    if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) ||
+        error_queue_enable(fd, family) < 0) {
+        int code = errno;
+        close(fd);
+        return -code;
+    }
+    return fd;
+}
+
+static void socket_close(struct tcp_connect *self, struct attempt *attempt)
+{
+    if (self->refused_fd == attempt->fd)
+        refusals_check(self);
+    close(attempt->fd);
+    attempt->fd = -1;
+    attempt->watched = false;
+}
+
+static uint32_t attempt_number(const struct tcp_connect *self, const struct attempt *attempt)
+{
+    return (uint32_t)(attempt - self->attempts);
+}
+
+/* An attempt with a socket of the family, or NULL: with an errno in *ret_code, or with 0 there when
+ * all are in flight. */
+static struct attempt *attempt_take(struct tcp_connect *self, enum address_family family,
+                                    int *ret_code)
+{
+    struct attempt *attempt;
+    if (self->idle_count) {
+        attempt = &self->attempts[self->idle[self->idle_count - 1]];
+        if (attempt->to.address.family == family) {
+            self->idle_count--;
+            return attempt;
+        }
+        self->idle_count--;
+        socket_close(self, attempt);
+    } else {
+        if (self->unborn_count == 0 || self->in_flight >= self->capacity) {
+            *ret_code = 0;
+            return NULL;
+        }
+        attempt = &self->attempts[self->unborn[--self->unborn_count]];
+    }
+    attempt->fd = socket_open(family);
+    if (attempt->fd >= 0)
+        return attempt;
+    *ret_code = -attempt->fd;
+    self->unborn[self->unborn_count++] = attempt_number(self, attempt);
+    return NULL;
+}
+
+/* Puts an attempt that is over, and whose socket is unconnected, where it can be used again. */
+static void attempt_give_back(struct tcp_connect *self, struct attempt *attempt)
+{
+    if (attempt->fd < 0)
+        self->unborn[self->unborn_count++] = attempt_number(self, attempt);
+    else
+        self->idle[self->idle_count++] = attempt_number(self, attempt);
+}
+
+static int attempt_connect(const struct attempt *attempt)
+{
+    struct sockaddr_storage to;
+    socklen_t length = address_to_sockaddr(&attempt->to.address, attempt->to.port.number, &to);
+    return connect(attempt->fd, (const struct sockaddr *)&to, length) ? errno : 0;
+}
+
+/* Dissolves the association; a SYN that nobody answered is forgotten without a packet. */
+static void attempt_disconnect(struct tcp_connect *self, struct attempt *attempt)
+{
+    const struct sockaddr unspecified = {.sa_family = AF_UNSPEC};
+    if (connect(attempt->fd, &unspecified, sizeof(unspecified)))
+        socket_close(self, attempt);
+}
+
+/* ---- verdicts ---------------------------------------------------------------------------------
+ */
+
+static bool is_local(const struct tcp_connect *self, const struct address *address)
+{
+    uint64_t index;
+    return address_is_loopback(address) || address_set_find(&self->self, address, &index);
+}
+
+static bool socket_port(int fd, struct address *ret_address, uint16_t *ret_port)
+{
+    struct sockaddr_storage name;
+    socklen_t length = sizeof(name);
+    return getsockname(fd, (struct sockaddr *)&name, &length) == 0 &&
+           address_from_sockaddr((const struct sockaddr *)&name, ret_address, ret_port);
+}
+
+/* On this very machine a SYN can meet another SYN of ours instead of a listener, because TCP knows
+ * the simultaneous open (RFC 9293 §3.5): the socket's own, when the kernel chose the target port as
+ * the source port, or that of another attempt. Such a connection says that nobody listens. */
+static bool met_ourselves(const struct tcp_connect *self, const struct attempt *attempt)
+{
+    struct endpoint own = {.port.protocol = PROTOCOL_TCP};
+    if (!attempt->local || !socket_port(attempt->fd, &own.address, &own.port.number) ||
+        own.address.value != attempt->to.address.value)
+        return false;
+    if (own.port.number == attempt->to.port.number)
+        return true;
+    for (uint32_t i = 0; i < self->deadlines.count; i++) {
+        const struct attempt *other = &self->attempts[self->deadlines.heap[i].item];
+        struct endpoint source = {.port.protocol = PROTOCOL_TCP};
+        if (same_endpoint(&other->to, &own) &&
+            socket_port(other->fd, &source.address, &source.port.number) &&
+            same_endpoint(&source, &attempt->to))
+            return true;
+    }
+    return false;
+}
+
+/* The kernel's own measurement of the handshake, which our scheduling does not blur. */
+static uint64_t handshake_rtt(int fd, uint64_t measured)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof(info);
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) || info.tcpi_rtt == 0)
+        return measured;
+    return info.tcpi_rtt * NANOSECONDS_PER_MICROSECOND;
+}
+
+/* What an errno means that arrived without an entry in the error queue (it was full, say). */
+static enum reason reason_from_errno(int code)
+{
+    switch (code) {
+    case ENETUNREACH:
+        return REASON_NET_UNREACH;
+    case EHOSTUNREACH:
+        return REASON_HOST_UNREACH;
+    case ENOPROTOOPT:
+        return REASON_PROTO_UNREACH;
+    case EACCES:
+        return REASON_ADMIN_PROHIBITED;
+    default:
+        return REASON_DEST_UNREACH;
+    }
+}
+
+/* The error queue's entry about this attempt, if there is one. */
+static bool find_icmp(const struct attempt *attempt, struct icmp_error *ret_error)
+{
+    while (error_queue_next(attempt->fd, ret_error))
+        if (same_endpoint(&ret_error->to, &attempt->to))
+            return true;
+    return false;
+}
+
+static void settle_open(struct tcp_connect *self, struct attempt *attempt, uint64_t rtt)
+{
+    reply_answer(self, attempt, STATE_OPEN, REASON_SYN_ACK, handshake_rtt(attempt->fd, rtt));
+    socket_close(self, attempt);
+}
+
+/* Ends an attempt of which connect(), asked again, said `code`. */
+static void settle_error(struct tcp_connect *self, struct attempt *attempt, int code, uint64_t rtt)
+{
+    struct icmp_error error;
+    if (find_icmp(attempt, &error))
+        reply_icmp(self, attempt, &error, rtt);
+    else if (code == ECONNREFUSED)
+        reply_answer(self, attempt, STATE_CLOSED, REASON_CONN_REFUSED, rtt);
+    else if (code == ETIMEDOUT)
+        reply_silence(self, attempt);
+    else
+        reply_answer(self, attempt, STATE_FILTERED, reason_from_errno(code), rtt);
+    if (code == EALREADY) /* the ICMP error came while the kernel still waits */
+        attempt_disconnect(self, attempt);
+}
+
+enum progress {
+    WAITING,       /* nothing is known yet */
+    SETTLED,       /* a reply was given */
+    MET_OURSELVES, /* the connection is our own: ask again from another port */
+};
+
+/* Asks a connecting socket what became of it. `event` says that epoll reported something, so that
+ * an ICMP error may be queued although the kernel still waits. */
+static enum progress attempt_settle(struct tcp_connect *self, struct attempt *attempt, bool event,
+                                    uint64_t now)
+{
+    uint64_t rtt = now - attempt->started;
+    int code = attempt_connect(attempt);
+    if (code == 0 || code == EISCONN) {
+        if (met_ourselves(self, attempt))
+            return MET_OURSELVES;
+        settle_open(self, attempt, rtt);
+    } else if (code == ECONNREFUSED && !event) {
+        refusal_add(self, attempt, rtt);
+    } else if (code != EALREADY) {
+        settle_error(self, attempt, code, rtt);
+    } else {
+        struct icmp_error error;
+        if (!event || !find_icmp(attempt, &error))
+            return WAITING;
+        reply_icmp(self, attempt, &error, rtt);
+        attempt_disconnect(self, attempt);
+    }
+    return SETTLED;
+}
+
+/* Has epoll tell when something happens to the attempt's socket: once for the socket's whole life.
+ */
+static int attempt_watch(struct tcp_connect *self, struct attempt *attempt)
+{
+    struct epoll_event event = {
+        .events = EPOLLOUT | EPOLLET,
+        .data.u32 = attempt_number(self, attempt),
+    };
+    if (!attempt->watched && epoll_ctl(self->epoll, EPOLL_CTL_ADD, attempt->fd, &event))
+        return errno;
+    attempt->watched = true;
+    return 0;
+}
+
+/* Begins to connect. Returns 0 with either a reply given or the attempt waiting (*ret_waiting), or
+ * the errno of a failure of this machine. */
+static int attempt_start(struct tcp_connect *self, struct attempt *attempt, bool *ret_waiting)
+{
+    for (int i = 0; i < SELF_CONNECTS; i++) {
+        attempt->started = clock_monotonic();
+        int code = attempt_connect(attempt);
+        enum progress progress = WAITING;
+        if (code == 0 || (code == EINPROGRESS && attempt->local))
+            /* The loopback device delivers during the call, so that a second one has the answer. */
+            progress = attempt_settle(self, attempt, false, clock_monotonic());
+        else if (code != EINPROGRESS)
+            return code;
+        self->packets++;
+        if (progress == SETTLED) {
+            *ret_waiting = false;
+            return 0;
+        }
+        if (progress == WAITING) {
+            *ret_waiting = true;
+            return attempt_watch(self, attempt);
+        }
+        socket_close(self, attempt);
+        attempt->fd = socket_open(attempt->to.address.family);
+        if (attempt->fd < 0)
+            return -attempt->fd;
+    }
+    return EADDRINUSE;
+}
+
+/* ---- the interface ----------------------------------------------------------------------------
+ */
+
+static void note_exhaustion(struct tcp_connect *self, int code, uint64_t now)
+{
+    if (!self->exhausted)
+        self->exhausted_since = now;
+    self->exhausted = code;
+    self->retry_at = now + RETRY_PAUSE;
+    self->limit = exhaustion_name(code);
+    if ((code == EMFILE || code == ENFILE) && self->in_flight)
+        self->capacity = self->in_flight;
+}
+
+/* Books an attempt that could not begin. Returns false when the probe should be offered again. */
+static bool settle_failure(struct tcp_connect *self, const struct attempt *attempt, int code)
+{
+    if (is_exhaustion(code)) {
+        uint64_t now = clock_monotonic();
+        note_exhaustion(self, code, now);
+        if (self->in_flight || now - self->exhausted_since < PATIENCE)
+            return false;
+    }
+    reply_failure(self, attempt, code);
+    return true;
+}
+
+/* Returns false when the probe was not taken. */
+static bool submit_one(struct tcp_connect *self, const struct probe *probe)
+{
+    int code = 0;
+    struct attempt *attempt = attempt_take(self, probe->to.address.family, &code);
+    if (!attempt) {
+        const struct attempt failed = {.index = probe->index, .position = probe->position};
+        return code && settle_failure(self, &failed, code);
+    }
+    attempt->to = probe->to;
+    attempt->index = probe->index;
+    attempt->position = probe->position;
+    attempt->local = is_local(self, &probe->to.address);
+    bool waiting = false;
+    code = attempt_start(self, attempt, &waiting);
+    if (waiting && !code) {
+        self->in_flight++;
+        deadlines_add(&self->deadlines, attempt_number(self, attempt),
+                      attempt->started + probe->timeout);
+    } else {
+        bool taken = !code || settle_failure(self, attempt, code);
+        if (code && attempt->fd >= 0)
+            socket_close(self, attempt);
+        attempt_give_back(self, attempt);
+        if (!taken)
+            return false;
+    }
+    if (!code)
+        self->exhausted = 0;
+    return true;
+}
+
+static size_t tcp_connect_submit(struct prober *base, const struct probe *probes, size_t count)
+{
+    struct tcp_connect *self = (struct tcp_connect *)base;
+    size_t taken = 0;
+    if (self->exhausted && clock_monotonic() < self->retry_at)
+        return 0;
+    while (taken < count && self->ready_count < READY / 2 && submit_one(self, &probes[taken]))
+        taken++;
+    refusals_check(self);
+    return taken;
+}
+
+static void attempt_end(struct tcp_connect *self, struct attempt *attempt)
+{
+    deadlines_remove(&self->deadlines, attempt_number(self, attempt));
+    self->in_flight--;
+    attempt_give_back(self, attempt);
+}
+
+/* Starts an attempt in flight anew. The time that it may take is not extended. */
+static void attempt_restart(struct tcp_connect *self, struct attempt *attempt)
+{
+    bool waiting = false;
+    socket_close(self, attempt);
+    attempt->fd = socket_open(attempt->to.address.family);
+    int code = attempt->fd < 0 ? -attempt->fd : attempt_start(self, attempt, &waiting);
+    if (waiting && !code)
+        return;
+    if (code)
+        reply_failure(self, attempt, code);
+    attempt_end(self, attempt);
+}
+
+/* Returns whether nothing is known of the attempt yet. */
+static bool attempt_check(struct tcp_connect *self, struct attempt *attempt, uint64_t now)
+{
+    enum progress progress = attempt_settle(self, attempt, true, now);
+    if (progress == SETTLED)
+        attempt_end(self, attempt);
+    else if (progress == MET_OURSELVES)
+        attempt_restart(self, attempt);
+    return progress == WAITING;
+}
+
+/* Ends the attempts that are due. Each is asked a last time first, so that an answer which arrived
+ * while this program was held up is not taken for silence. */
+static void expire(struct tcp_connect *self, uint64_t now)
+{
+    uint32_t number;
+    uint64_t due;
+    while (self->ready_count < READY / 2 && deadlines_first(&self->deadlines, &number, &due) &&
+           due <= now) {
+        struct attempt *attempt = &self->attempts[number];
+        if (!attempt_check(self, attempt, now))
+            continue;
+        reply_silence(self, attempt);
+        attempt_disconnect(self, attempt);
+        attempt_end(self, attempt);
+    }
+}
+
+/* How long epoll may wait: not at all when replies are ready, and not past the next time-out. */
+static struct timespec wait_limit(const struct tcp_connect *self, uint64_t wait)
+{
+    uint32_t number;
+    uint64_t due;
+    if (self->ready_count)
+        wait = 0;
+    if (wait && deadlines_first(&self->deadlines, &number, &due)) {
+        uint64_t now = clock_monotonic();
+        uint64_t left = due > now ? due - now : 0;
+        wait = left < wait ? left : wait;
+    }
+    return (struct timespec){
+        .tv_sec = (time_t)(wait / NANOSECONDS_PER_SECOND),
+        .tv_nsec = (long)(wait % NANOSECONDS_PER_SECOND),
+    };
+}
+
+static size_t tcp_connect_collect(struct prober *base, uint64_t wait, struct reply *replies,
+                                  size_t room)
+{
+    struct tcp_connect *self = (struct tcp_connect *)base;
+    struct epoll_event events[EVENTS];
+    struct timespec limit = wait_limit(self, wait);
+    bool idle = self->in_flight == 0 && limit.tv_sec == 0 && limit.tv_nsec == 0;
+    int count = idle ? 0 : epoll_pwait2(self->epoll, events, EVENTS, &limit, NULL);
+    uint64_t now = self->in_flight ? clock_monotonic() : 0;
+    for (int i = 0; i < count; i++)
+        if (deadlines_has(&self->deadlines, events[i].data.u32))
+            attempt_check(self, &self->attempts[events[i].data.u32], now);
+    if (count >= 0 && count < EVENTS)
+        expire(self, now);
+    size_t given = 0;
+    for (; given < room && self->ready_count; given++, self->ready_count--)
+        replies[given] = self->ready[self->ready_head++ % READY];
+    return given;
+}
+
+static uint64_t tcp_connect_oldest(const struct prober *base)
+{
+    const struct tcp_connect *self = (const struct tcp_connect *)base;
+    uint64_t oldest = UINT64_MAX;
+    for (uint32_t i = 0; i < self->deadlines.count; i++) {
+        uint64_t position = self->attempts[self->deadlines.heap[i].item].position;
+        if (position < oldest)
+            oldest = position;
+    }
+    for (uint32_t i = 0; i < self->ready_count; i++) {
+        uint64_t position = self->ready[(self->ready_head + i) % READY].position;
+        if (position < oldest)
+            oldest = position;
+    }
+    return oldest;
+}
+
+static struct prober_facts tcp_connect_facts(const struct prober *base)
+{
+    const struct tcp_connect *self = (const struct tcp_connect *)base;
+    return (struct prober_facts){
+        .capacity = self->capacity,
+        .in_flight = self->in_flight,
+        .packets = self->packets,
+        .limit = self->limit,
+    };
+}
+
+static void tcp_connect_close(struct prober *base)
+{
+    struct tcp_connect *self = (struct tcp_connect *)base;
+    if (!self)
+        return;
+    for (uint32_t i = 0; i < self->deadlines.capacity; i++)
+        if (self->attempts[i].fd >= 0)
+            close(self->attempts[i].fd);
+    if (self->epoll >= 0)
+        close(self->epoll);
+    setrlimit(RLIMIT_NOFILE, &self->old_limit);
+    address_set_release(&self->self);
+    deadlines_release(&self->deadlines);
+    free(self->attempts);
+    free(self->idle);
+    free(self->unborn);
+    free(self);
+}
+
+/* Raises the soft limit of descriptors as far as the hard one and says how many sockets fit beneath
+ * it. The lowest free descriptor tells how many are in use; some are left for files to be opened
+ * later. */
+static uint32_t descriptors_available(struct tcp_connect *self)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return 1;
+    self->old_limit = limit;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit))
+        limit = self->old_limit;
+    uint64_t reserve = (uint64_t)self->epoll + (limit.rlim_cur < 256 ? 8 : 64);
+    uint64_t room = limit.rlim_cur > reserve ? limit.rlim_cur - reserve : 1;
+    return room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
+}
+
+static int attempts_init(struct tcp_connect *self, uint32_t count)
+{
+    self->attempts = calloc(count, sizeof(*self->attempts));
+    self->idle = calloc(count, sizeof(*self->idle));
+    self->unborn = calloc(count, sizeof(*self->unborn));
+    if (!self->attempts || !self->idle || !self->unborn ||
+        deadlines_init(&self->deadlines, count) < 0)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < count; i++) {
+        self->attempts[i].fd = -1;
+        self->unborn[i] = count - 1 - i;
+    }
+    self->unborn_count = count;
+    self->capacity = count;
+    return 0;
+}
+
+static int tcp_connect_open(const struct prober_options *options, struct prober **ret_prober,
+                            struct error *error)
+{
+    struct tcp_connect *self = calloc(1, sizeof(*self));
+    if (!self)
+        return error_set(error, ENOMEM, "no memory for the prober");
+    self->base.class = &prober_tcp_connect;
+    self->refused_fd = -1;
+    getrlimit(RLIMIT_NOFILE, &self->old_limit);
+    self->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (self->epoll < 0) {
+        int code = errno;
+        tcp_connect_close(&self->base);
+        return error_set(error, code, "cannot make an epoll instance: %s", strerror(code));
+    }
+    uint32_t available = descriptors_available(self);
+    if (available < options->in_flight)
+        self->limit = exhaustion_name(EMFILE);
+    int failed =
+        attempts_init(self, available < options->in_flight ? available : options->in_flight);
+    if (!failed)
+        failed = resolve_self(ADDRESS_NONE, &self->self, error);
+    if (!failed)
+        failed = address_set_seal(&self->self);
+    if (failed) {
+        tcp_connect_close(&self->base);
+        return error_set(error, -failed, "cannot prepare the sockets: %s", strerror(-failed));
+    }
+    *ret_prober = &self->base;
+    return 0;
+}
+
+const struct prober_class prober_tcp_connect = {
+    .name = "tcp-connect",
+    .summary = "connect() through the kernel's sockets, which needs no rights",
+    .protocol = PROTOCOL_TCP,
+    .open = tcp_connect_open,
+    .close = tcp_connect_close,
+    .submit = tcp_connect_submit,
+    .collect = tcp_connect_collect,
+    .oldest = tcp_connect_oldest,
+    .facts = tcp_connect_facts,
+};
