@@ -29,11 +29,15 @@ struct error_record {
     uint64_t time;
 };
 
-/* What to do about a local failure: a phrase such as "no route to it: see ip route". Never NULL. */
+/* About a local failure: "ENETUNREACH", "Network is unreachable", and what to do about it, a phrase
+ * in which the word ADDRESS stands for the target's. Never NULL, always English. */
+const char *error_name(int code);
+const char *error_meaning(int code);
 const char *error_advice(int code);
 
 /* How a scan begins: for headers of documents. */
 struct scan_start {
+    const char *version; /* of porthole, "0.1.0" */
     const char *command; /* the words typed, joined by blanks */
     const char *prober;  /* "tcp-connect" */
     uint64_t time;       /* wall clock, nanoseconds */

@@ -2,10 +2,12 @@
  *
  * Open ports are kept with all their evidence. Of the others only the state is known for each port
  * (the ledger has it) and a count for each distinct (state, reason, from); ports whose reason is
- * not the host's first one of their state are kept singly. So a host with 65,535 refused ports
- * costs a hundred bytes. */
+ * not the host's first one of their state are kept singly, in eight bytes. Of failures a bit is
+ * kept for each port and a count for each errno. So a host with 65,535 refused ports costs a few
+ * hundred bytes. */
 #pragma once
 
+#include "net/address_set.h"
 #include "scan/ledger.h"
 #include "scan/plan.h"
 #include "scan/record.h"
@@ -17,18 +19,24 @@ struct result_group {
     uint64_t count; /* of ports */
 };
 
+struct error_group {
+    int code;       /* positive errno */
+    uint64_t count; /* of ports */
+};
+
 struct host_result {
     uint64_t host; /* index of the address in the plan's targets */
     struct address address;
     struct port_record *open; /* ascending by port once sealed */
     size_t open_count;
-    struct result_group *groups; /* not open; most ports first once sealed */
+    struct result_group *groups; /* not open; most ports first; valid once sealed */
     size_t group_count;
-    struct error_record *errors; /* ascending by port once sealed */
+    struct error_group *errors; /* most ports first once sealed */
     size_t error_count;
-    uint64_t undecided;                 /* ports that the scan gave up on in the middle */
-    bool answered;                      /* the host itself answered at least once (RST, SYN-ACK) */
-    struct host_exceptions *exceptions; /* private */
+    uint64_t closed, filtered, failed; /* ports; `failed` is the sum of `errors` */
+    uint64_t undecided;                /* ports that the scan gave up on in the middle */
+    bool answered; /* the host itself answered at least once (RST, SYN-ACK, its own ICMP) */
+    struct host_details *details; /* private */
 };
 
 struct results;
@@ -37,8 +45,8 @@ struct results;
 int results_new(const struct plan *plan, const struct ledger *ledger, struct results **ret_results);
 void results_free(struct results *results);
 
-/* Returns 0 or -ENOMEM. A silent port is not added: results_seal() counts what the ledger has left.
- */
+/* An index gets one record in all, of a port or of an error. A silent port (REASON_NO_RESPONSE) is
+ * left out: results_seal() counts what the ledger has left. Returns 0 or -ENOMEM. */
 int results_add_port(struct results *results, const struct port_record *record);
 int results_add_error(struct results *results, const struct error_record *record);
 
@@ -51,16 +59,17 @@ int results_seal(struct results *results, enum scan_end end);
 size_t results_host_count(const struct results *results);
 const struct host_result *results_host(const struct results *results, size_t at);
 
-/* How many hosts gave nothing at all, and the address of each: they are not among the above.
- * A non-zero return of `each` ends the walk and is returned. */
+/* How many hosts gave nothing at all, and the sealed set of their addresses, which the caller
+ * releases: they are not among the above. The second returns 0 or -ENOMEM. */
 uint64_t results_silent_host_count(const struct results *results);
-typedef int results_address_fn(void *user, const struct address *address);
-int results_each_silent_host(const struct results *results, results_address_fn *each, void *user);
+int results_silent_hosts(const struct results *results, struct address_set *ret_set);
 
 /* Calls `each` for every port of the host that is not open, ascending: closed, filtered. `record`
- * has index, address, port, state, reason and from; not tries, rtt and time. */
+ * has index, address, port, state, reason and from; not tries, rtt and time. A non-zero return of
+ * `each` ends the walk and is returned. */
 typedef int results_port_fn(void *user, const struct port_record *record);
 int results_each_not_open(const struct results *results, const struct host_result *host,
                           results_port_fn *each, void *user);
 
 const struct plan *results_plan(const struct results *results);
+enum scan_end results_end(const struct results *results); /* as passed to results_seal() */

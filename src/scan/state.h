@@ -21,8 +21,9 @@ enum reason {
     REASON_COUNT,
 };
 
-const char *reason_name(enum reason reason);    /* "syn-ack" */
-const char *reason_meaning(enum reason reason); /* a sentence without a full stop */
+const char *reason_name(enum reason reason);      /* "syn-ack" */
+enum port_state reason_state(enum reason reason); /* the state that it makes */
+const char *reason_meaning(enum reason reason);   /* a sentence without a full stop */
 
 /* What an ICMP (RFC 792, RFC 1812) or ICMPv6 (RFC 4443) error says about the port that it quotes.
  * Types and codes without a word of their own are REASON_DEST_UNREACH. */
