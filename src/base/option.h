@@ -69,3 +69,15 @@ void options_release(const struct option *const *tables, void *options);
 
 /* Appends to a list. Returns 0 or -ENOMEM. */
 int option_list_add(struct option_list *list, const char *item);
+
+/* Walks over the names of a row, starting with `*names` as row->names: the next name, which is not
+ * NUL-terminated, or NULL. */
+const char *option_next_name(const char **names, size_t *ret_length);
+
+/* Does an option of this row take a value? */
+bool option_takes_value(const struct option *option);
+
+/* What the values are bound to, in words: "from 1 to 50", "from 1 up", "one of bash, zsh or fish", or
+ * "" when they are not. Cut when longer than the room. Returns `text`. */
+#define OPTION_BOUNDS_SIZE 256
+const char *option_bounds(const struct option *option, char text[static OPTION_BOUNDS_SIZE]);

@@ -23,6 +23,9 @@ int text_parse_number(const char *text, uint64_t *ret_number, struct error *erro
 /* "250ms", "2s", "1.5m", "1h"; a bare number is seconds. Units: ns, us, ms, s, m, h. */
 int text_parse_duration(const char *text, uint64_t *ret_nanoseconds, struct error *error);
 
+/* "99.9" or "99.9%"; no bounds are checked. */
+int text_parse_percent(const char *text, double *ret_percent, struct error *error);
+
 /* Copies `length` hostile bytes as printable UTF-8 into a NUL-terminated `escaped`: control
  * characters, DEL, C1 controls, bidirectional overrides and invalid UTF-8 become \xNN, a backslash
  * becomes "\\". At most 4 × length + 1 bytes are written; `size` bytes are available and the result
@@ -32,3 +35,13 @@ size_t text_escape(const void *bytes, size_t length, char *escaped, size_t size)
 /* How many single-character edits lie between two words (Levenshtein), for "did you mean". Words
  * longer than 63 characters compare as infinitely far apart. */
 unsigned text_edits(const char *one, const char *other);
+
+/* The candidate nearest to a mistyped word. Set `word` and leave the rest zero; after the offers
+ * `candidate` is what to suggest, or "" when nothing offered is near enough to be meant. */
+struct text_nearest {
+    const char *word;
+    char candidate[64];
+    unsigned edits;
+};
+
+void text_nearest_offer(struct text_nearest *nearest, const char *candidate, size_t length);
