@@ -37,7 +37,6 @@ const char *error_advice(int code);
 
 /* How a scan begins: for headers of documents. */
 struct scan_start {
-    const char *version; /* of porthole, "0.1.0" */
     const char *command; /* the words typed, joined by blanks */
     const char *prober;  /* "tcp-connect" */
     uint64_t time;       /* wall clock, nanoseconds */

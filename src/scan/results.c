@@ -1,0 +1,556 @@
+/* What a scan found, gathered by host.
+ *
+ * The states of the ports stand in the ledger. What is added here is why: a "verdict" (state,
+ * reason, from), of which a scan knows few and a host usually one for each state. */
+#include "scan/results.h"
+
+#include "base/random.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NO_VERDICT UINT32_MAX
+#define STATES 4
+
+struct verdict {
+    enum port_state state;
+    enum reason reason;
+    struct address from;
+};
+
+/* A port whose verdict is not the host's first one of its state. */
+struct exception {
+    uint32_t port; /* index in the plan's ports */
+    uint32_t verdict;
+};
+
+struct host_details {
+    uint32_t first[STATES]; /* the verdict that the ports of a state have, but for the exceptions */
+    struct exception *exceptions; /* ascending by port once sealed */
+    size_t exception_count, exception_capacity;
+    size_t open_capacity;
+    uint64_t *failed; /* a bit for each port; NULL while none has failed */
+};
+
+struct results {
+    const struct plan *plan;
+    const struct ledger *ledger;
+    enum scan_end end;
+
+    struct host_result **hosts;
+    size_t host_count, host_capacity;
+    size_t *host_slots; /* place in `hosts` plus one, or 0; open addressing by host */
+    size_t host_slot_count;
+
+    struct verdict *verdicts;
+    uint32_t verdict_count, verdict_capacity;
+    uint32_t *verdict_slots; /* place in `verdicts` plus one, or 0; open addressing by content */
+    uint32_t verdict_slot_count;
+};
+
+int results_new(const struct plan *plan, const struct ledger *ledger, struct results **ret_results)
+{
+    struct results *results = calloc(1, sizeof(*results));
+    if (!results)
+        return -ENOMEM;
+    results->plan = plan;
+    results->ledger = ledger;
+    *ret_results = results;
+    return 0;
+}
+
+static void host_free(struct host_result *host)
+{
+    if (host->details) {
+        free(host->details->exceptions);
+        free(host->details->failed);
+    }
+    free(host->details);
+    free(host->open);
+    free(host->groups);
+    free(host->errors);
+    free(host);
+}
+
+void results_free(struct results *results)
+{
+    if (!results)
+        return;
+    for (size_t i = 0; i < results->host_count; i++)
+        host_free(results->hosts[i]);
+    free(results->hosts);
+    free(results->host_slots);
+    free(results->verdicts);
+    free(results->verdict_slots);
+    free(results);
+}
+
+/* Makes room for one more element of `size` bytes after the first `count`. Returns the array, which
+ * may have moved, or NULL with everything as it was. */
+static void *grow(void *array, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity)
+        return array;
+    size_t wanted = *capacity ? *capacity * 2 : 4;
+    void *grown = reallocarray(array, wanted, size);
+    if (grown)
+        *capacity = wanted;
+    return grown;
+}
+
+/* The slot that holds the host, or the free one where it belongs. */
+static size_t *host_slot(const struct results *results, uint64_t host)
+{
+    size_t mask = results->host_slot_count - 1;
+    size_t at = (size_t)mix64(host) & mask;
+    while (results->host_slots[at] && results->hosts[results->host_slots[at] - 1]->host != host)
+        at = (at + 1) & mask;
+    return &results->host_slots[at];
+}
+
+/* Keeps at least half of the slots free. */
+static int host_slots_grow(struct results *results)
+{
+    if ((results->host_count + 1) * 2 <= results->host_slot_count)
+        return 0;
+    size_t count = results->host_slot_count ? results->host_slot_count * 2 : 16;
+    size_t *slots = calloc(count, sizeof(*slots));
+    if (!slots)
+        return -ENOMEM;
+    free(results->host_slots);
+    results->host_slots = slots;
+    results->host_slot_count = count;
+    for (size_t i = 0; i < results->host_count; i++)
+        *host_slot(results, results->hosts[i]->host) = i + 1;
+    return 0;
+}
+
+static struct host_result *host_new(const struct results *results, uint64_t host)
+{
+    struct host_result *result = calloc(1, sizeof(*result));
+    struct host_details *details = calloc(1, sizeof(*details));
+    if (!result || !details) {
+        free(result);
+        free(details);
+        return NULL;
+    }
+    for (unsigned i = 0; i < STATES; i++)
+        details->first[i] = NO_VERDICT;
+    result->host = host;
+    result->address = address_set_at(results->plan->targets, host);
+    result->details = details;
+    return result;
+}
+
+/* The host of an index, made when it is not there yet. NULL when memory ran out. */
+static struct host_result *host_of(struct results *results, uint64_t index)
+{
+    uint64_t host = plan_host(results->plan, index);
+    if (host_slots_grow(results) < 0)
+        return NULL;
+    size_t *slot = host_slot(results, host);
+    if (*slot)
+        return results->hosts[*slot - 1];
+    struct host_result **hosts = grow(results->hosts, results->host_count, &results->host_capacity,
+                                      sizeof(struct host_result *));
+    if (!hosts)
+        return NULL;
+    results->hosts = hosts;
+    struct host_result *result = host_new(results, host);
+    if (!result)
+        return NULL;
+    hosts[results->host_count++] = result;
+    *slot = results->host_count;
+    return result;
+}
+
+static uint32_t port_of(const struct results *results, uint64_t index)
+{
+    return (uint32_t)(index % results->plan->ports->size);
+}
+
+static uint32_t *verdict_slot(const struct results *results, const struct verdict *verdict)
+{
+    const struct address *from = &verdict->from;
+    uint64_t hash = mix64((uint64_t)from->value ^ mix64((uint64_t)(from->value >> 64)));
+    hash = mix64(hash ^ (uint64_t)verdict->state << 8 ^ (uint64_t)verdict->reason);
+    uint32_t mask = results->verdict_slot_count - 1;
+    uint32_t at = (uint32_t)hash & mask;
+    while (results->verdict_slots[at]) {
+        const struct verdict *other = &results->verdicts[results->verdict_slots[at] - 1];
+        if (other->state == verdict->state && other->reason == verdict->reason &&
+            address_equal(&other->from, from))
+            break;
+        at = (at + 1) & mask;
+    }
+    return &results->verdict_slots[at];
+}
+
+static int verdict_slots_grow(struct results *results)
+{
+    if (results->verdict_count < results->verdict_slot_count / 2)
+        return 0;
+    if (results->verdict_slot_count > UINT32_MAX / 2)
+        return -ENOMEM;
+    uint32_t count = results->verdict_slot_count ? results->verdict_slot_count * 2 : 16;
+    uint32_t *slots = calloc(count, sizeof(*slots));
+    if (!slots)
+        return -ENOMEM;
+    free(results->verdict_slots);
+    results->verdict_slots = slots;
+    results->verdict_slot_count = count;
+    for (uint32_t i = 0; i < results->verdict_count; i++)
+        *verdict_slot(results, &results->verdicts[i]) = i + 1;
+    return 0;
+}
+
+/* The number of a verdict, which is given on its first use. Returns 0 or -ENOMEM. */
+static int verdict_number(struct results *results, const struct verdict *verdict,
+                          uint32_t *ret_number)
+{
+    if (verdict_slots_grow(results) < 0)
+        return -ENOMEM;
+    uint32_t *slot = verdict_slot(results, verdict);
+    if (!*slot) {
+        size_t capacity = results->verdict_capacity;
+        struct verdict *verdicts =
+            grow(results->verdicts, results->verdict_count, &capacity, sizeof(*verdicts));
+        if (!verdicts)
+            return -ENOMEM;
+        results->verdicts = verdicts;
+        results->verdict_capacity = (uint32_t)capacity;
+        verdicts[results->verdict_count++] = *verdict;
+        *slot = results->verdict_count;
+    }
+    *ret_number = *slot - 1;
+    return 0;
+}
+
+static int add_open(struct host_result *host, const struct port_record *record)
+{
+    struct port_record *open =
+        grow(host->open, host->open_count, &host->details->open_capacity, sizeof(*open));
+    if (!open)
+        return -ENOMEM;
+    host->open = open;
+    open[host->open_count++] = *record;
+    return 0;
+}
+
+static int add_not_open(struct results *results, struct host_result *host,
+                        const struct port_record *record)
+{
+    struct host_details *details = host->details;
+    struct verdict verdict = {record->state, record->reason, record->from};
+    uint32_t number;
+    if (verdict_number(results, &verdict, &number) < 0)
+        return -ENOMEM;
+    if (details->first[record->state] == NO_VERDICT)
+        details->first[record->state] = number;
+    if (details->first[record->state] != number) {
+        struct exception *exceptions = grow(details->exceptions, details->exception_count,
+                                            &details->exception_capacity, sizeof(*exceptions));
+        if (!exceptions)
+            return -ENOMEM;
+        details->exceptions = exceptions;
+        exceptions[details->exception_count++] =
+            (struct exception){port_of(results, record->index), number};
+    }
+    if (record->state == STATE_CLOSED)
+        host->closed++;
+    else
+        host->filtered++;
+    return 0;
+}
+
+/* Whether a record shows that the target itself is there. An unreachable host or network is what
+ * others say about it, even where the kernel does not tell who. */
+static bool comes_from_target(const struct port_record *record)
+{
+    if (record->state != STATE_FILTERED)
+        return true;
+    if (record->from.family != ADDRESS_NONE)
+        return false;
+    return record->reason == REASON_PORT_UNREACH || record->reason == REASON_PROTO_UNREACH ||
+           record->reason == REASON_HOST_PROHIBITED || record->reason == REASON_ADMIN_PROHIBITED;
+}
+
+int results_add_port(struct results *results, const struct port_record *record)
+{
+    if (record->reason == REASON_NO_RESPONSE)
+        return 0;
+    struct host_result *host = host_of(results, record->index);
+    if (!host)
+        return -ENOMEM;
+    int result =
+        record->state == STATE_OPEN ? add_open(host, record) : add_not_open(results, host, record);
+    if (result == 0 && comes_from_target(record))
+        host->answered = true;
+    return result;
+}
+
+static bool has_failed(const struct host_result *host, uint32_t port)
+{
+    const uint64_t *failed = host->details->failed;
+    return failed && failed[port / 64] >> port % 64 & 1;
+}
+
+int results_add_error(struct results *results, const struct error_record *record)
+{
+    struct host_result *host = host_of(results, record->index);
+    if (!host)
+        return -ENOMEM;
+    if (!host->details->failed) {
+        host->details->failed = calloc(results->plan->ports->size / 64 + 1, sizeof(uint64_t));
+        if (!host->details->failed)
+            return -ENOMEM;
+    }
+    size_t at = 0;
+    while (at < host->error_count && host->errors[at].code != record->code)
+        at++;
+    if (at == host->error_count) {
+        struct error_group *errors = reallocarray(host->errors, at + 1, sizeof(*errors));
+        if (!errors)
+            return -ENOMEM;
+        errors[at] = (struct error_group){.code = record->code};
+        host->errors = errors;
+        host->error_count++;
+    }
+    uint32_t port = port_of(results, record->index);
+    host->details->failed[port / 64] |= UINT64_C(1) << port % 64;
+    host->errors[at].count++;
+    host->failed++;
+    return 0;
+}
+
+static int compare_numbers(uint64_t one, uint64_t other)
+{
+    return (one > other) - (one < other);
+}
+
+static int compare_hosts(const void *one, const void *other)
+{
+    return compare_numbers((*(struct host_result *const *)one)->host,
+                           (*(struct host_result *const *)other)->host);
+}
+
+static int compare_open(const void *one, const void *other)
+{
+    return compare_numbers(((const struct port_record *)one)->index,
+                           ((const struct port_record *)other)->index);
+}
+
+static int compare_exception_ports(const void *one, const void *other)
+{
+    return compare_numbers(((const struct exception *)one)->port,
+                           ((const struct exception *)other)->port);
+}
+
+static int compare_exception_verdicts(const void *one, const void *other)
+{
+    return compare_numbers(((const struct exception *)one)->verdict,
+                           ((const struct exception *)other)->verdict);
+}
+
+static int compare_errors(const void *one, const void *other)
+{
+    const struct error_group *left = one, *right = other;
+    int order = compare_numbers(right->count, left->count);
+    return order ? order : left->code - right->code;
+}
+
+/* Most ports first; the rest only makes the order the same in every run. */
+static int compare_groups(const void *one, const void *other)
+{
+    const struct result_group *left = one, *right = other;
+    int order = compare_numbers(right->count, left->count);
+    if (!order)
+        order = (int)left->state - (int)right->state;
+    if (!order)
+        order = (int)left->reason - (int)right->reason;
+    return order ? order : address_compare(&left->from, &right->from);
+}
+
+static void group_add(struct host_result *host, const struct verdict *verdict, uint64_t count)
+{
+    host->groups[host->group_count++] =
+        (struct result_group){verdict->state, verdict->reason, verdict->from, count};
+}
+
+/* Counts the ports of each verdict. The exceptions end up ascending by port. */
+static int seal_groups(const struct results *results, struct host_result *host, uint64_t silent)
+{
+    struct host_details *details = host->details;
+    struct exception *exceptions = details->exceptions;
+    size_t count = details->exception_count, distinct = 0;
+    if (count)
+        qsort(exceptions, count, sizeof(*exceptions), compare_exception_verdicts);
+    for (size_t i = 0; i < count; i++)
+        distinct += i == 0 || exceptions[i].verdict != exceptions[i - 1].verdict;
+    host->groups = calloc(distinct + STATES, sizeof(*host->groups));
+    if (!host->groups)
+        return -ENOMEM;
+
+    uint64_t left[STATES] = {[STATE_CLOSED] = host->closed, [STATE_FILTERED] = host->filtered};
+    for (size_t i = 0, next; i < count; i = next) {
+        const struct verdict *verdict = &results->verdicts[exceptions[i].verdict];
+        for (next = i; next < count && exceptions[next].verdict == exceptions[i].verdict;)
+            next++;
+        group_add(host, verdict, next - i);
+        left[verdict->state] -= next - i;
+    }
+    for (unsigned state = STATE_CLOSED; state <= STATE_FILTERED; state++)
+        if (details->first[state] != NO_VERDICT)
+            group_add(host, &results->verdicts[details->first[state]], left[state]);
+    if (silent)
+        group_add(host, &(struct verdict){STATE_FILTERED, REASON_NO_RESPONSE, {0}}, silent);
+    qsort(host->groups, host->group_count, sizeof(*host->groups), compare_groups);
+    if (count)
+        qsort(exceptions, count, sizeof(*exceptions), compare_exception_ports);
+    return 0;
+}
+
+static int seal_host(const struct results *results, struct host_result *host)
+{
+    uint64_t silent = results->plan->ports->size - host->open_count - host->closed -
+                      host->filtered - host->failed;
+    if (results->end != SCAN_COMPLETE) {
+        host->undecided = silent;
+        silent = 0;
+    }
+    if (host->open_count)
+        qsort(host->open, host->open_count, sizeof(*host->open), compare_open);
+    if (host->error_count)
+        qsort(host->errors, host->error_count, sizeof(*host->errors), compare_errors);
+    int result = seal_groups(results, host, silent);
+    host->filtered += silent;
+    return result;
+}
+
+int results_seal(struct results *results, enum scan_end end)
+{
+    results->end = end;
+    if (results->host_count)
+        qsort(results->hosts, results->host_count, sizeof(struct host_result *), compare_hosts);
+    /* The slots point to where the hosts were; nothing is looked up from now on. */
+    free(results->host_slots);
+    results->host_slots = NULL;
+    results->host_slot_count = 0;
+    for (size_t i = 0; i < results->host_count; i++) {
+        int result = seal_host(results, results->hosts[i]);
+        if (result < 0)
+            return result;
+    }
+    return 0;
+}
+
+size_t results_host_count(const struct results *results)
+{
+    return results->host_count;
+}
+
+const struct host_result *results_host(const struct results *results, size_t at)
+{
+    return results->hosts[at];
+}
+
+uint64_t results_silent_host_count(const struct results *results)
+{
+    return results->plan->targets->size - results->host_count;
+}
+
+/* Adds the addresses first … end - 1 of a range of the targets. */
+static int add_gap(struct address_set *set, const struct address_range *range, uint64_t first,
+                   uint64_t end)
+{
+    if (first == end)
+        return 0;
+    struct address address = range->first;
+    address.value += first;
+    return address_set_add(set, &address, range->first.value + (end - 1));
+}
+
+int results_silent_hosts(const struct results *results, struct address_set *ret_set)
+{
+    const struct address_set *targets = results->plan->targets;
+    struct address_set set = {0};
+    int result = 0;
+    size_t host = 0;
+    for (size_t i = 0; i < targets->count && result == 0; i++) {
+        const struct address_range *range = &targets->ranges[i];
+        uint64_t size = (uint64_t)(range->last - range->first.value) + 1;
+        uint64_t from = 0; /* everything in the range before it is dealt with */
+        while (result == 0 && host < results->host_count &&
+               results->hosts[host]->host - targets->starts[i] < size) {
+            uint64_t at = results->hosts[host++]->host - targets->starts[i];
+            result = add_gap(&set, range, from, at);
+            from = at + 1;
+        }
+        if (result == 0)
+            result = add_gap(&set, range, from, size);
+    }
+    if (result == 0)
+        result = address_set_seal(&set);
+    if (result < 0)
+        address_set_release(&set);
+    else
+        *ret_set = set;
+    return result;
+}
+
+/* The verdict of a port that is not open, or NULL when it has none. `exception` is the first one at
+ * or after the port. */
+static const struct verdict *verdict_of(const struct results *results,
+                                        const struct host_result *host, uint32_t port,
+                                        enum port_state state, size_t exception)
+{
+    static const struct verdict silence = {STATE_FILTERED, REASON_NO_RESPONSE, {0}};
+    const struct host_details *details = host->details;
+    if (state == STATE_SILENT)
+        return results->end == SCAN_COMPLETE && !has_failed(host, port) ? &silence : NULL;
+    if (exception < details->exception_count && details->exceptions[exception].port == port)
+        return &results->verdicts[details->exceptions[exception].verdict];
+    return details->first[state] == NO_VERDICT ? NULL : &results->verdicts[details->first[state]];
+}
+
+int results_each_not_open(const struct results *results, const struct host_result *host,
+                          results_port_fn *each, void *user)
+{
+    const struct port_set *ports = results->plan->ports;
+    const struct host_details *details = host->details;
+    size_t exception = 0;
+    for (uint32_t port = 0; port < ports->size; port++) {
+        uint64_t index = host->host * ports->size + port;
+        enum port_state state = ledger_get(results->ledger, index);
+        while (exception < details->exception_count && details->exceptions[exception].port < port)
+            exception++;
+        if (state == STATE_OPEN)
+            continue;
+        const struct verdict *verdict = verdict_of(results, host, port, state, exception);
+        if (!verdict)
+            continue;
+        struct port_record record = {
+            .index = index,
+            .address = host->address,
+            .port = port_set_at(ports, port),
+            .state = verdict->state,
+            .reason = verdict->reason,
+            .from = verdict->from,
+        };
+        int result = each(user, &record);
+        if (result)
+            return result;
+    }
+    return 0;
+}
+
+const struct plan *results_plan(const struct results *results)
+{
+    return results->plan;
+}
+
+enum scan_end results_end(const struct results *results)
+{
+    return results->end;
+}
