@@ -17,6 +17,9 @@ enum protocol {
 
 const char *protocol_name(enum protocol protocol); /* "tcp", "udp", "sctp" */
 
+/* The inverse: false when no protocol has this name. */
+bool protocol_find(const char *name, size_t length, enum protocol *ret_protocol);
+
 struct port {
     enum protocol protocol;
     uint16_t number; /* host order */

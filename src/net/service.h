@@ -12,12 +12,14 @@ enum service_source {
 struct service {
     struct port port;
     const char *name;        /* "https" */
-    const char *description; /* "http protocol over TLS/SSL", or "" */
+    const char *description; /* "http protocol over TLS/SSL", or ""; printed only escaped */
+    const char *aliases;     /* other names in use, separated by blanks, or "" */
     enum service_source source;
 };
 
-/* The name of a port, or false when neither knows it. The strings live as long as the process.
- * The first call reads /etc/services. */
+/* The name of a port, or false when neither knows it. /etc/services counts as the source only where
+ * its name differs from the registry's. The strings live as long as the process. The first call
+ * reads /etc/services. */
 bool service_find(struct port port, struct service *ret_service);
 
 /* Called for each match, ordered by port and protocol. A non-zero return ends the walk. */
@@ -29,5 +31,7 @@ typedef int service_fn(void *user, const struct service *service);
 int service_walk(const char *pattern, size_t length, enum protocol protocol, service_fn *each,
                  void *user);
 
-/* The known name nearest to `word` for "did you mean", or NULL when none is near. */
-const char *service_nearest(const char *word, size_t length);
+/* The known name nearest to `word`, for "did you mean": copied into `name`, which is returned, or
+ * NULL when none is near. */
+#define SERVICE_NAME_SIZE 64
+const char *service_nearest(const char *word, size_t length, char name[static SERVICE_NAME_SIZE]);
