@@ -26,7 +26,9 @@ struct address {
 
 /* The whole of the `length` bytes at `text` as one address: dotted quad, or RFC 4291 text with an
  * optional RFC 4007 zone ("fe80::1%eth0" or "fe80::1%2"). A zone's name is looked up in the kernel;
- * everything else is pure. Returns 0 or -EINVAL with an error that has the column. */
+ * everything else is pure. IPv4-mapped IPv6 ("::ffff:192.0.2.1") gives the IPv4 address, because
+ * that is where the kernel connects to. A link-local address may lack its zone. Returns 0 or
+ * -EINVAL with an error that has the column. */
 int address_parse(const char *text, size_t length, struct address *ret_address,
                   struct error *error);
 

@@ -21,10 +21,15 @@ struct address_set {
 
 void address_set_release(struct address_set *set);
 
+/* Makes room so that the next `more` additions cannot run out of memory. Returns 0 or -ENOMEM. */
+int address_set_reserve(struct address_set *set, size_t more);
+
 /* Adds [first, last]. Returns 0, -ENOMEM or, when `last` is below `first`, -EINVAL. Unseals. */
 int address_set_add(struct address_set *set, const struct address *first, uint128_t last);
 
-/* Removes every address of `other`, which is sealed by the call. Returns 0 or -ENOMEM. */
+/* Removes every address of `other`, which the call sorts (and seals, unless it holds 2^63 addresses
+ * or more, which an exclusion may). A link-local address without a zone is removed in every zone.
+ * Unseals `set`. Returns 0 or, with `set` as it was, -ENOMEM. */
 int address_set_subtract(struct address_set *set, struct address_set *other);
 
 /* Sorts, merges overlapping and adjacent ranges and computes the index. The calls below need a

@@ -12,7 +12,9 @@ enum target_kind {
  * "192.0.2.0/24", "2001:db8::/120", "10.0.0.1-10.0.0.50", "10.0.0.1-50" (last octet),
  * "2001:db8::1-2001:db8::ff", "10.0-3.1.1-254" (each octet a number, a range, "*" or a list such as
  * "1,5,9-12"), or a host name. Bits of a CIDR block below its prefix are ignored, as nmap does.
- * Pure but for the interface name of a zone.
+ * The prefix follows the zone ("fe80::%eth0/120", RFC 4007 §11.7); the end of a range takes the
+ * zone of its start. IPv4-mapped IPv6 addresses are added as IPv4. Pure but for the interface name
+ * of a zone.
  *
  * Returns 0 with `ret_kind` set, -EINVAL with an error that has the column, -E2BIG when an octet
  * pattern falls apart into more than 65,536 ranges, or -ENOMEM. `set` is unchanged on failure. */
@@ -25,7 +27,8 @@ typedef int target_word_fn(void *user, const char *word, size_t length, unsigned
                            struct error *error);
 
 /* Splits a target or exclusion file's text into words at blanks, line ends (LF, CRLF) and, outside
- * octet lists, nowhere else; "#" starts a comment that ends with the line. Pure.
+ * octet lists, nowhere else; "#" starts a comment that ends with the line. A UTF-8 byte order mark
+ * at the start is skipped. Pure.
  * Returns 0, what `word` returned, or -EINVAL with the line in the message for a NUL or other
  * control byte (a binary file) or a word longer than 255 bytes. */
 int target_split(const char *text, size_t length, target_word_fn *word, void *user,
