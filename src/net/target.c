@@ -20,26 +20,31 @@ static int out_of_memory(const struct reader *reader)
     return error_set(reader->error, ENOMEM, "out of memory");
 }
 
-/* Adds [first, last], with the IPv4-mapped addresses in it as IPv4: a connection to one of them is
- * an IPv4 connection, and one host must not be scanned under two names. */
+/* Adds [first, last]. A range of IPv4-mapped addresses is added as IPv4: a connection to one of
+ * them is an IPv4 connection, and one host must not be scanned under two names. From a range that
+ * merely reaches into them they are left out, so that "::/0" means all of IPv6 and nothing of IPv4.
+ */
 static int add_range(const struct reader *reader, struct address_set *set,
                      const struct address *first, uint128_t last)
 {
-    if (address_set_reserve(set, 3) != 0)
+    if (address_set_reserve(set, 2) != 0)
         return out_of_memory(reader);
-    struct address start = *first;
-    if (start.family == ADDRESS_IPV6 && start.value <= MAPPED_LAST && last >= MAPPED_FIRST) {
-        if (start.value < MAPPED_FIRST) {
-            address_set_add(set, &start, MAPPED_FIRST - 1);
-            start.value = MAPPED_FIRST;
-        }
-        const struct address ipv4 = {.value = (uint32_t)start.value, .family = ADDRESS_IPV4};
-        address_set_add(set, &ipv4, last < MAPPED_LAST ? (uint32_t)last : UINT32_MAX);
-        if (last <= MAPPED_LAST)
-            return 0;
-        start.value = MAPPED_LAST + 1;
+    const bool ipv6 = first->family == ADDRESS_IPV6;
+    if (!ipv6 || first->value > MAPPED_LAST || last < MAPPED_FIRST) {
+        address_set_add(set, first, last);
+        return 0;
     }
-    address_set_add(set, &start, last);
+    struct address start = *first;
+    if (start.value >= MAPPED_FIRST && last <= MAPPED_LAST) {
+        start = (struct address){.value = (uint32_t)start.value, .family = ADDRESS_IPV4};
+        address_set_add(set, &start, (uint32_t)last);
+        return 0;
+    }
+    if (start.value < MAPPED_FIRST)
+        address_set_add(set, &start, MAPPED_FIRST - 1);
+    start.value = MAPPED_LAST + 1;
+    if (last > MAPPED_LAST)
+        address_set_add(set, &start, last);
     return 0;
 }
 

@@ -13,8 +13,8 @@ enum target_kind {
  * "2001:db8::1-2001:db8::ff", "10.0-3.1.1-254" (each octet a number, a range, "*" or a list such as
  * "1,5,9-12"), or a host name. Bits of a CIDR block below its prefix are ignored, as nmap does.
  * The prefix follows the zone ("fe80::%eth0/120", RFC 4007 §11.7); the end of a range takes the
- * zone of its start. IPv4-mapped IPv6 addresses are added as IPv4. Pure but for the interface name
- * of a zone.
+ * zone of its start. A block or range of IPv4-mapped IPv6 addresses is added as IPv4; a larger one,
+ * such as "::/0", is added without them. Pure but for the interface name of a zone.
  *
  * Returns 0 with `ret_kind` set, -EINVAL with an error that has the column, -E2BIG when an octet
  * pattern falls apart into more than 65,536 ranges, or -ENOMEM. `set` is unchanged on failure. */
