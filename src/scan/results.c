@@ -514,31 +514,30 @@ static const struct verdict *verdict_of(const struct results *results,
     return details->first[state] == NO_VERDICT ? NULL : &results->verdicts[details->first[state]];
 }
 
-int results_each_not_open(const struct results *results, const struct host_result *host,
-                          results_port_fn *each, void *user)
+int results_each_port(const struct results *results, const struct host_result *host,
+                      results_port_fn *each, void *user)
 {
     const struct port_set *ports = results->plan->ports;
     const struct host_details *details = host->details;
-    size_t exception = 0;
+    size_t exception = 0, open = 0;
     for (uint32_t port = 0; port < ports->size; port++) {
         uint64_t index = host->host * ports->size + port;
-        enum port_state state = ledger_get(results->ledger, index);
-        while (exception < details->exception_count && details->exceptions[exception].port < port)
-            exception++;
-        if (state == STATE_OPEN)
-            continue;
-        const struct verdict *verdict = verdict_of(results, host, port, state, exception);
-        if (!verdict)
-            continue;
-        struct port_record record = {
-            .index = index,
-            .address = host->address,
-            .port = port_set_at(ports, port),
-            .state = verdict->state,
-            .reason = verdict->reason,
-            .from = verdict->from,
-        };
-        int result = each(user, &record);
+        int result = 0;
+        if (open < host->open_count && host->open[open].index == index) {
+            result = each(user, &host->open[open++]);
+        } else {
+            enum port_state state = ledger_get(results->ledger, index);
+            const struct verdict *verdict = verdict_of(results, host, port, state, exception);
+            if (exception < details->exception_count && details->exceptions[exception].port == port)
+                exception++;
+            if (verdict)
+                result = each(user, &(struct port_record){.index = index,
+                                                          .address = host->address,
+                                                          .port = port_set_at(ports, port),
+                                                          .state = verdict->state,
+                                                          .reason = verdict->reason,
+                                                          .from = verdict->from});
+        }
         if (result)
             return result;
     }

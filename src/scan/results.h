@@ -64,12 +64,12 @@ const struct host_result *results_host(const struct results *results, size_t at)
 uint64_t results_silent_host_count(const struct results *results);
 int results_silent_hosts(const struct results *results, struct address_set *ret_set);
 
-/* Calls `each` for every port of the host that is not open, ascending: closed, filtered. `record`
- * has index, address, port, state, reason and from; not tries, rtt and time. A non-zero return of
- * `each` ends the walk and is returned. */
+/* Calls `each` for every port of the host about which something is known, ascending. The record of
+ * an open port has everything, that of another one index, address, port, state, reason and from;
+ * not tries, rtt and time. A non-zero return of `each` ends the walk and is returned. */
 typedef int results_port_fn(void *user, const struct port_record *record);
-int results_each_not_open(const struct results *results, const struct host_result *host,
-                          results_port_fn *each, void *user);
+int results_each_port(const struct results *results, const struct host_result *host,
+                      results_port_fn *each, void *user);
 
 const struct plan *results_plan(const struct results *results);
 enum scan_end results_end(const struct results *results); /* as passed to results_seal() */

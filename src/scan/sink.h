@@ -1,5 +1,5 @@
 /* An output format. A sink is one file in src/sink and one row in src/sink/sink.def; everything
- * about it (name, option, suffixes, help) stands in its class.
+ * about it but the line of the help stands in its class.
  *
  * All calls come from the scan's own thread, in the order start, port and error as they are found,
  * finish. Text is added to sink->output->pending and never written by the sink itself. */
@@ -25,9 +25,7 @@ struct sink {
 };
 
 struct sink_class {
-    const char *name; /* "json": the long option "--json" and the word in "-o FORMAT:FILE" */
-    const char
-        *summary; /* phrase for the help: "JSON Lines, one record a line, as they are found" */
+    const char *name;     /* "json": the long option "--json" and the word in "-o FORMAT:FILE" */
     const char *suffixes; /* of files, separated by blanks: ".jsonl .json" */
     bool whole;           /* only the finished document is valid, so files are renamed into place */
 

@@ -107,15 +107,18 @@ static void one_host_answers(void **state)
     assert_int_equal(host->group_count, 3);
 
     struct port_record records[4], *next = records;
-    assert_int_equal(results_each_not_open(scene.results, host, collect_port, &next), 0);
-    assert_int_equal(next - records, 3);
-    assert_int_equal(records[0].port.number, 21);
-    assert_int_equal(records[0].reason, REASON_CONN_REFUSED);
-    assert_int_equal(records[1].port.number, 22);
-    assert_int_equal(records[1].reason, REASON_NO_RESPONSE);
-    assert_int_equal(records[2].port.number, 23);
-    assert_int_equal(records[2].reason, REASON_PORT_UNREACH);
-    assert_int_equal(records[2].from.value, 0xc0000209);
+    assert_int_equal(results_each_port(scene.results, host, collect_port, &next), 0);
+    assert_int_equal(next - records, 4);
+    assert_int_equal(records[0].port.number, 20);
+    assert_int_equal(records[0].reason, REASON_SYN_ACK);
+    assert_int_equal(records[0].rtt, 1000);
+    assert_int_equal(records[1].port.number, 21);
+    assert_int_equal(records[1].reason, REASON_CONN_REFUSED);
+    assert_int_equal(records[2].port.number, 22);
+    assert_int_equal(records[2].reason, REASON_NO_RESPONSE);
+    assert_int_equal(records[3].port.number, 23);
+    assert_int_equal(records[3].reason, REASON_PORT_UNREACH);
+    assert_int_equal(records[3].from.value, 0xc0000209);
 
     struct address_set silent = {0};
     assert_int_equal(results_silent_host_count(scene.results), 2);
@@ -183,7 +186,7 @@ static void failures_and_interruption(void **state)
         assert_int_equal(host->filtered, interrupted ? 0 : 89);
 
         struct port_record records[100], *next = records;
-        assert_int_equal(results_each_not_open(scene.results, host, collect_port, &next), 0);
+        assert_int_equal(results_each_port(scene.results, host, collect_port, &next), 0);
         assert_int_equal(next - records, interrupted ? 1 : 90);
         assert_int_equal(records[0].port.number, interrupted ? 51 : 11);
         scene_release(&scene);
@@ -207,7 +210,7 @@ static void walk_ends_when_told(void **state)
     add_answer(&scene, 0, REASON_CONN_REFUSED, (struct address){0});
     assert_int_equal(results_seal(scene.results, SCAN_COMPLETE), 0);
     assert_int_equal(
-        results_each_not_open(scene.results, results_host(scene.results, 0), stop_at_third, &calls),
+        results_each_port(scene.results, results_host(scene.results, 0), stop_at_third, &calls),
         77);
     assert_int_equal(calls, 3);
     scene_release(&scene);
@@ -313,7 +316,7 @@ static bool walk_skip(struct walk *walk)
 {
     for (; walk->next < walk->ports; walk->next++) {
         const struct model_port *port = &walk->model[walk->next];
-        if (port->fate == FATE_ANSWER && port->reason != REASON_SYN_ACK)
+        if (port->fate == FATE_ANSWER)
             return true;
         if (port->fate == FATE_SILENT && walk->complete)
             return true;
@@ -353,7 +356,7 @@ static void check_host(const struct scene *scene, const struct host_result *host
     uint32_t ports = scene->ports.size;
     struct walk walk = {
         .model = model, .first = host->host * ports, .ports = ports, .complete = complete};
-    assert_int_equal(results_each_not_open(scene->results, host, walk_port, &walk), 0);
+    assert_int_equal(results_each_port(scene->results, host, walk_port, &walk), 0);
     assert_false(walk_skip(&walk));
 
     uint64_t open = 0, silent = 0, grouped = 0, failed = 0;
