@@ -99,8 +99,7 @@ static bool same_endpoint(const struct endpoint *one, const struct endpoint *oth
            one->address.family == other->address.family;
 }
 
-/* ---- replies ----------------------------------------------------------------------------------
- */
+/* ---- replies ---- */
 
 static struct reply *ready_push(struct tcp_connect *self, const struct attempt *attempt)
 {
@@ -179,8 +178,7 @@ static void refusal_add(struct tcp_connect *self, const struct attempt *attempt,
     reply_answer(self, attempt, STATE_CLOSED, REASON_CONN_REFUSED, rtt);
 }
 
-/* ---- sockets ----------------------------------------------------------------------------------
- */
+/* ---- sockets ---- */
 
 static int socket_open(enum address_family family)
 {
@@ -265,8 +263,7 @@ static void attempt_disconnect(struct tcp_connect *self, struct attempt *attempt
         socket_close(self, attempt);
 }
 
-/* ---- verdicts ---------------------------------------------------------------------------------
- */
+/* ---- verdicts ---- */
 
 static bool is_local(const struct tcp_connect *self, const struct address *address)
 {
@@ -437,8 +434,7 @@ static int attempt_start(struct tcp_connect *self, struct attempt *attempt, bool
     return EADDRINUSE;
 }
 
-/* ---- the interface ----------------------------------------------------------------------------
- */
+/* ---- the interface ---- */
 
 static void note_exhaustion(struct tcp_connect *self, int code, uint64_t now)
 {

@@ -68,8 +68,7 @@ struct scan {
     atomic_bool cancelled;
 };
 
-/* ---- making and freeing -----------------------------------------------------------------------
- */
+/* ---- making and freeing ---- */
 
 static int check_memory(uint64_t count, struct error *error)
 {
@@ -138,8 +137,7 @@ const struct ledger *scan_ledger(const struct scan *scan)
     return &scan->ledger;
 }
 
-/* ---- what is known ----------------------------------------------------------------------------
- */
+/* ---- what is known ---- */
 
 static struct rtt *host_rtt(struct scan *scan, uint64_t host)
 {
@@ -269,8 +267,7 @@ static int take_reply(struct scan *scan, const struct reply *reply)
     return 0;
 }
 
-/* ---- restoring --------------------------------------------------------------------------------
- */
+/* ---- restoring ---- */
 
 int scan_restore_port(struct scan *scan, const struct port_record *record)
 {
@@ -343,8 +340,7 @@ struct scan_progress scan_progress(const struct scan *scan)
     return progress;
 }
 
-/* ---- a pass -----------------------------------------------------------------------------------
- */
+/* ---- a pass ---- */
 
 static void tick_rates(struct scan *scan, uint64_t passed)
 {
@@ -470,8 +466,7 @@ static int run_pass(struct scan *scan, enum scan_end *ret_end, struct error *err
     }
 }
 
-/* ---- the whole --------------------------------------------------------------------------------
- */
+/* ---- the whole ---- */
 
 static uint64_t silent_count(const struct scan *scan)
 {

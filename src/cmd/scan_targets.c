@@ -1,0 +1,296 @@
+/* Collecting targets and ports. */
+#include "cmd/scan_targets.h"
+
+#include "base/file.h"
+#include "base/text.h"
+#include "net/resolve.h"
+#include "net/target.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FILE_LIMIT ((size_t)1 << 30)
+#define DEFAULT_PORTS 1000
+
+/* What the words of one source are added to, and how. */
+struct collector {
+    const struct command *command;
+    const struct scan_command_options *options;
+    struct address_set *set;
+    bool exclusion; /* all addresses of a name are meant, and of both families */
+    unsigned unresolved;
+    unsigned fault_line; /* of the word that was wrong */
+};
+
+static enum address_family wanted_family(const struct collector *collector)
+{
+    const struct scan_command_options *options = collector->options;
+    if (collector->exclusion || options->ipv4 == options->ipv6)
+        return ADDRESS_NONE;
+    return options->ipv4 ? ADDRESS_IPV4 : ADDRESS_IPV6;
+}
+
+/* A name without an address is no reason to forget the other targets, but an exclusion that cannot
+ * be honoured is. */
+static int collect_name(struct collector *collector, const char *name, struct error *error)
+{
+    bool all = collector->exclusion || collector->options->all_addresses;
+    struct error fault;
+    int failed = resolve_name(name, wanted_family(collector), all ? RESOLVE_ALL : RESOLVE_FIRST,
+                              collector->set, &fault);
+    if (!failed)
+        return 0;
+    if (failed == -ENOMEM || collector->exclusion) {
+        if (error)
+            *error = fault;
+        return failed;
+    }
+    command_complain(collector->command, &fault);
+    collector->unresolved++;
+    return 0;
+}
+
+static int check_family(const struct collector *collector, const struct address_set *set,
+                        const char *word, size_t length, struct error *error)
+{
+    enum address_family family = wanted_family(collector);
+    for (size_t i = 0; family != ADDRESS_NONE && i < set->count; i++)
+        if (set->ranges[i].first.family != family)
+            return error_set_at(error, EINVAL, word, length, 0, "target '%.*s' is not IPv%d",
+                                (int)(length < 64 ? length : 64), word, (int)family);
+    return 0;
+}
+
+static int merge(struct address_set *set, const struct address_set *more, struct error *error)
+{
+    for (size_t i = 0; i < more->count; i++) {
+        int failed = address_set_add(set, &more->ranges[i].first, more->ranges[i].last);
+        if (failed)
+            return error_set(error, -failed, "no memory for the targets");
+    }
+    return 0;
+}
+
+/* A target_word_fn; `line` is 0 for words of the command line. */
+static int collect_word(void *user, const char *word, size_t length, unsigned line,
+                        struct error *error)
+{
+    struct collector *collector = user;
+    struct address_set parsed = {0};
+    struct error fault = {0};
+    enum target_kind kind = TARGET_ADDRESSES;
+    char name[256];
+    int failed = target_parse(word, length, &parsed, &kind, &fault);
+    if (!failed && kind == TARGET_ADDRESSES)
+        failed = check_family(collector, &parsed, word, length, &fault);
+    if (!failed && kind == TARGET_ADDRESSES) {
+        failed = merge(collector->set, &parsed, &fault);
+    } else if (!failed) {
+        snprintf(name, sizeof(name), "%.*s", (int)length, word);
+        failed = collect_name(collector, name, &fault);
+    }
+    address_set_release(&parsed);
+    if (failed) {
+        collector->fault_line = line;
+        if (error)
+            *error = fault;
+    }
+    return failed;
+}
+
+/* Puts the file, and the line unless the message names it itself, before the message. */
+static void name_place(struct error *error, const char *path, unsigned line)
+{
+    struct error fault = *error;
+    const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
+    if (line)
+        snprintf(error->message, sizeof(error->message), "%.120s, line %u: %.230s", name, line,
+                 fault.message);
+    else
+        snprintf(error->message, sizeof(error->message), "%.120s: %.230s", name, fault.message);
+}
+
+static int collect_file(struct collector *collector, const char *path, struct error *error)
+{
+    struct buffer text = {0};
+    int failed = file_read(path, FILE_LIMIT, &text, error);
+    if (!failed) {
+        failed =
+            target_split(text.data ? text.data : "", text.length, collect_word, collector, error);
+        if (failed)
+            name_place(error, path, collector->fault_line);
+    }
+    buffer_release(&text);
+    return failed;
+}
+
+/* "--exclude a,b,c": commas separate words, except inside the octets of "10.0.0.1,5", where what
+ * follows is no target by itself. */
+static int collect_list(struct collector *collector, const char *list, struct error *error)
+{
+    while (*list) {
+        size_t length = strcspn(list, ",");
+        while (list[length] == ',') {
+            size_t next = strcspn(list + length + 1, ",");
+            if (memchr(list + length + 1, '.', next) || memchr(list + length + 1, ':', next) ||
+                strspn(list + length + 1, "0123456789-*") < next || next == 0)
+                break;
+            length += 1 + next;
+        }
+        if (length == 0)
+            return error_set_at(error, EINVAL, list, strlen(list), 0,
+                                "a target is missing before the comma");
+        int failed = collect_word(collector, list, length, 0, error);
+        if (failed)
+            return failed;
+        list += length;
+        if (*list == ',')
+            list++;
+    }
+    return 0;
+}
+
+static int collect_targets(struct scan_subject *subject, const struct command *command,
+                           const struct scan_command_options *options, char *const *words,
+                           int count, struct error *error)
+{
+    struct collector collector = {.command = command, .options = options, .set = &subject->targets};
+    int failed = 0;
+    for (int i = 0; !failed && i < count; i++)
+        failed = strcmp(words[i], "-") == 0
+                     ? collect_file(&collector, "-", error)
+                     : collect_word(&collector, words[i], strlen(words[i]), 0, error);
+    for (size_t i = 0; !failed && i < options->target_files.count; i++)
+        failed = collect_file(&collector, options->target_files.items[i], error);
+    if (!failed && options->self)
+        failed = resolve_self(wanted_family(&collector), &subject->targets, error);
+    subject->unresolved = collector.unresolved;
+    return failed;
+}
+
+static int collect_exclusions(struct address_set *set, const struct command *command,
+                              const struct scan_command_options *options, struct error *error)
+{
+    struct collector collector = {
+        .command = command, .options = options, .set = set, .exclusion = true};
+    int failed = 0;
+    for (size_t i = 0; !failed && i < options->excludes.count; i++)
+        failed = collect_list(&collector, options->excludes.items[i], error);
+    for (size_t i = 0; !failed && i < options->exclude_files.count; i++)
+        failed = collect_file(&collector, options->exclude_files.items[i], error);
+    return failed;
+}
+
+static int seal(struct address_set *set, struct error *error)
+{
+    int failed = address_set_seal(set);
+    if (failed == -EOVERFLOW)
+        return error_set(error, EOVERFLOW, "more than 2^63 addresses: name fewer targets");
+    return failed ? error_set(error, -failed, "no memory for the targets") : 0;
+}
+
+static int init_targets(struct scan_subject *subject, const struct command *command,
+                        const struct scan_command_options *options, char *const *words, int count,
+                        struct error *error)
+{
+    struct address_set exclusions = {0};
+    int failed = collect_targets(subject, command, options, words, count, error);
+    if (!failed)
+        failed = collect_exclusions(&exclusions, command, options, error);
+    if (!failed && subject->targets.count == 0) {
+        if (subject->unresolved)
+            failed = error_set(error, EINVAL, "no target is left: no name had an address");
+        else
+            failed = error_set(error, EINVAL,
+                               "no target: name an address, a network or a host, or use "
+                               "--target-file or --self");
+    }
+    if (!failed && exclusions.count) {
+        failed = address_set_subtract(&subject->targets, &exclusions);
+        if (failed)
+            error_set(error, -failed, "no memory for the targets");
+    }
+    if (!failed)
+        failed = seal(&subject->targets, error);
+    if (!failed && subject->targets.size == 0)
+        failed = error_set(error, EINVAL, "no target is left: all of them are excluded");
+    address_set_release(&exclusions);
+    return failed;
+}
+
+static int parse_ports(struct port_set *ports, const struct option_list *list, struct error *error)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        int failed = port_set_parse(list->items[i], strlen(list->items[i]), ports, error);
+        if (failed)
+            return failed;
+    }
+    return 0;
+}
+
+static int init_ports(struct port_set *ports, const struct scan_command_options *options,
+                      struct error *error)
+{
+    struct port_set exclusions = {0};
+    uint32_t top = (uint32_t)options->top;
+    int failed = parse_ports(ports, &options->ports, error);
+    if (!failed && options->ports.count == 0 && top == 0)
+        top = DEFAULT_PORTS;
+    if (!failed && top && port_set_add_top(ports, top) < 0)
+        failed = error_set(error, ENOMEM, "no memory for the ports");
+    if (!failed)
+        failed = parse_ports(&exclusions, &options->exclude_ports, error);
+    if (!failed && port_set_subtract(ports, &exclusions) < 0)
+        failed = error_set(error, ENOMEM, "no memory for the ports");
+    port_set_release(&exclusions);
+    if (!failed && ports->size == 0)
+        failed = error_set(error, EINVAL, "no port is left: all of them are excluded");
+    return failed;
+}
+
+int scan_subject_init(struct scan_subject *subject, const struct command *command,
+                      const struct scan_command_options *options, char *const *words, int count,
+                      struct error *error)
+{
+    struct scan_subject made = {0};
+    int failed = 0;
+    if (options->ipv4 && options->ipv6)
+        failed = error_set(error, EINVAL, "-4 and -6 exclude each other: both is the default");
+    /* Ports first: names of hosts can take long to resolve, and nothing should before a fault. */
+    if (!failed)
+        failed = init_ports(&made.ports, options, error);
+    bool only_ports = options->list_ports && !options->list && count == 0 &&
+                      options->target_files.count == 0 && !options->self;
+    if (!failed && !only_ports)
+        failed = init_targets(&made, command, options, words, count, error);
+    if (failed)
+        scan_subject_release(&made);
+    else
+        *subject = made;
+    return failed;
+}
+
+int scan_subject_restore(struct scan_subject *subject, const char *targets, const char *ports,
+                         struct error *error)
+{
+    const struct scan_command_options options = {0};
+    struct scan_subject made = {0};
+    struct collector collector = {.options = &options, .set = &made.targets};
+    int failed = target_split(targets, strlen(targets), collect_word, &collector, error);
+    if (!failed)
+        failed = port_set_parse(ports, strlen(ports), &made.ports, error);
+    if (!failed)
+        failed = seal(&made.targets, error);
+    if (failed)
+        scan_subject_release(&made);
+    else
+        *subject = made;
+    return failed;
+}
+
+void scan_subject_release(struct scan_subject *subject)
+{
+    address_set_release(&subject->targets);
+    port_set_release(&subject->ports);
+}

@@ -1,0 +1,21 @@
+/* What `scan` is to scan: from the words, files and flags of the command line to sets. */
+#pragma once
+
+#include "cmd/scan_options.h"
+
+struct scan_subject {
+    struct address_set targets; /* sealed */
+    struct port_set ports;
+    unsigned unresolved; /* names that had no address; a line about each went to stderr */
+};
+
+/* Returns 0, or -errno with an error that says which word of which file was wrong. */
+int scan_subject_init(struct scan_subject *subject, const struct command *command,
+                      const struct scan_command_options *options, char *const *words, int count,
+                      struct error *error);
+
+/* The same from the canonical texts of a checkpoint. */
+int scan_subject_restore(struct scan_subject *subject, const char *targets, const char *ports,
+                         struct error *error);
+
+void scan_subject_release(struct scan_subject *subject);
