@@ -17,24 +17,28 @@ struct command {
                                      page and the end of --help */
     const struct option *options; /* without the common ones; never NULL */
     const struct command_example *examples; /* ends with {NULL, NULL}; may be NULL */
-    bool classic; /* also found through a symlink of its name; listed apart */
+    const char *operands; /* what to complete them with: as `words` of struct option, or "@command";
+                             NULL: nothing */
+    bool classic;         /* also found through a symlink of its name; listed apart */
 
     /* argv[0] is the name. Returns an exit status of enum exit_status. */
     int (*run)(const struct command *command, int argc, char **argv);
 };
 
-/* The same for every verb and documented once, in the manual page of porthole. */
+/* The same for every verb: src/cmd/exit.def has what each means, for the manual page too. */
 enum exit_status {
-    EXIT_DONE = 0,       /* finished */
-    EXIT_INCOMPLETE = 1, /* finished, but this machine failed to ask about some ports */
-    EXIT_USAGE = 2,      /* wrong command line or input file; nothing was done */
-    EXIT_TROUBLE = 3,  /* failed on the way: memory, permission, an output that can't be written */
-    EXIT_SIGNAL = 128, /* plus the number of the signal that ended it (SIGINT: 130) */
+#define EXIT_STATUS(name, value, meaning) name = value,
+#include "cmd/exit.def"
+#undef EXIT_STATUS
 };
 
 /* Every command of src/cmd/cmd.def, NULL-terminated. */
 extern const struct command *const commands[];
 const struct command *command_find(const char *name); /* NULL when there is none */
+
+/* Fills in `error` for a name that command_find() does not know, with the nearest one that there
+ * is. Returns -EINVAL. */
+int command_unknown(const char *name, struct error *error);
 
 /* -h/--help and --version, which every command has: `options_parse` gets this table too. */
 struct common_options {
@@ -45,12 +49,13 @@ extern const struct option common_options[];
 
 /* The struct of a command's options starts with a struct common_options. Parses argv and deals with
  * the common options and with faults. Returns -1 when the command goes on, with the operands in
- * argv[0..*ret_count), or the exit status. */
+ * argv[0..*ret_count), or the exit status, with nothing left in `options` to release. */
 int command_parse(const struct command *command, int argc, char **argv, void *options,
                   int *ret_count);
 
-/* Says on stderr "porthole NAME: message", and below it the text with a caret where the error has a
- * column. Escapes whatever is hostile. */
+/* Says on stderr "porthole NAME: message" ("porthole: message" when `command` is NULL, here and
+ * below), and below it the text with a caret where the error has a column. Escapes whatever is
+ * hostile, so that callers pass words as they were typed. */
 void command_complain(const struct command *command, const struct error *error);
 
 /* The same from a format, without a column. */

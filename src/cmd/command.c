@@ -1,0 +1,122 @@
+/* What all commands share: the table, their common options, and how they speak of faults. */
+#include "cmd/command.h"
+
+#include "base/buffer.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COMMAND(name) extern const struct command command_##name;
+#include "cmd/cmd.def"
+#undef COMMAND
+
+const struct command *const commands[] = {
+#define COMMAND(name) &command_##name,
+#include "cmd/cmd.def"
+#undef COMMAND
+    NULL,
+};
+
+const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; commands[i]; i++) {
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    }
+    return NULL;
+}
+
+int command_unknown(const char *name, struct error *error)
+{
+    struct text_nearest nearest = {.word = name};
+    for (size_t i = 0; commands[i]; i++)
+        text_nearest_offer(&nearest, commands[i]->name, strlen(commands[i]->name));
+    if (nearest.candidate[0])
+        return error_set(error, EINVAL, "unknown command '%.80s'; did you mean '%s'?", name,
+                         nearest.candidate);
+    return error_set(error, EINVAL, "unknown command '%.80s'; 'porthole help' lists them", name);
+}
+
+const struct option common_options[] = {
+    {.names = "-h --help",
+     .help = "show this help",
+     .group = "Common",
+     .kind = OPTION_FLAG,
+     .offset = offsetof(struct common_options, help)},
+    {.names = "--version",
+     .help = "show the version",
+     .kind = OPTION_FLAG,
+     .offset = offsetof(struct common_options, version)},
+    OPTION_END,
+};
+
+int command_parse(const struct command *command, int argc, char **argv, void *options,
+                  int *ret_count)
+{
+    const struct option *const tables[] = {command->options, common_options, NULL};
+    const struct common_options *common = options;
+    struct error error = {0};
+    int count;
+    int status;
+    int result = options_parse(tables, options, argc, argv, &count, &error);
+    if (common->help) { /* also before a fault: who asks for help may well have typed one */
+        command_print_help(command);
+        status = command_finish(command, EXIT_DONE);
+    } else if (common->version) {
+        puts("porthole " PORTHOLE_VERSION);
+        status = command_finish(command, EXIT_DONE);
+    } else if (result < 0) {
+        command_complain(command, &error);
+        status = result == -ENOMEM ? EXIT_TROUBLE : EXIT_USAGE;
+    } else {
+        *ret_count = count;
+        return -1;
+    }
+    options_release(tables, options);
+    return status;
+}
+
+void command_complain(const struct command *command, const struct error *error)
+{
+    char message[4 * sizeof(error->message) + 1];
+    text_escape(error->message, strlen(error->message), message, sizeof(message));
+    fprintf(stderr, "porthole%s%s: %s\n", command ? " " : "", command ? command->name : "",
+            message);
+    /* The text was made harmless by error_set_at(), one character for each byte. */
+    if (error->column != ERROR_NO_COLUMN)
+        fprintf(stderr, "  %s\n  %*s^\n", error->text, (int)error->column, "");
+}
+
+void command_warn(const struct command *command, const char *format, ...)
+{
+    struct error error = {.column = ERROR_NO_COLUMN};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error.message, sizeof(error.message), format, arguments);
+    va_end(arguments);
+    command_complain(command, &error);
+}
+
+/* When stdio swallowed the errno of an earlier write, the pipe itself still tells. */
+static bool reader_is_gone(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&output, 1, 0) == 1 && (output.revents & POLLERR);
+}
+
+int command_finish(const struct command *command, int status)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    int code = errno;
+    if (code == EPIPE || reader_is_gone())
+        return status;
+    command_warn(command, "cannot write standard output: %s", strerror(code ? code : EIO));
+    return EXIT_TROUBLE;
+}
