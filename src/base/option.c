@@ -41,13 +41,27 @@ static void list_words(const char *words, char text[static OPTION_BOUNDS_SIZE])
     }
 }
 
+/* A round number is easier to read as the option takes it too: "1G" for 1000000000. */
+static void format_number(uint64_t number, char text[static TEXT_NUMBER_SIZE])
+{
+    static const char suffixes[] = {'\0', 'k', 'M', 'G', '\0'};
+    size_t at = 0;
+    while (number >= 1000 && number % 1000 == 0 && suffixes[at + 1]) {
+        number /= 1000;
+        at++;
+    }
+    snprintf(text, TEXT_NUMBER_SIZE, "%" PRIu64 "%.1s", number, &suffixes[at]);
+}
+
 static const char *format_bound(const struct option *option, uint64_t bound,
                                 char text[static TEXT_NUMBER_SIZE])
 {
     if (option->kind == OPTION_DURATION)
         return text_duration(bound, text);
-    snprintf(text, TEXT_NUMBER_SIZE, "%" PRIu64 "%s", bound,
-             option->kind == OPTION_PERCENT ? "%" : "");
+    if (option->kind == OPTION_PERCENT)
+        snprintf(text, TEXT_NUMBER_SIZE, "%" PRIu64 "%%", bound);
+    else
+        format_number(bound, text);
     return text;
 }
 
@@ -186,7 +200,7 @@ static int apply(const struct option *row, void *options, const char *name, cons
     case OPTION_ABSENT:
         break;
     }
-    return error_set(error, EINVAL, "option '%s' is not in this version: %s", name, row->help);
+    return error_set(error, EINVAL, "option '%s' is refused: %s", name, row->help);
 }
 
 struct reader {

@@ -308,9 +308,9 @@ static void test_calls(void **state)
 static void test_absent_options_say_what_to_do(void **state)
 {
     (void)state;
-    assert_fault("-sS", "option '-sS' is not in this version: use -sT, which needs no root");
-    assert_fault("-D 1,2", "option '-D' is not in this version: porthole uses no decoys");
-    assert_fault("-D1,2", "option '-D' is not in this version: porthole uses no decoys");
+    assert_fault("-sS", "option '-sS' is refused: use -sT, which needs no root");
+    assert_fault("-D 1,2", "option '-D' is refused: porthole uses no decoys");
+    assert_fault("-D1,2", "option '-D' is refused: porthole uses no decoys");
 }
 
 static void test_unknown_options(void **state)
@@ -352,6 +352,8 @@ static void test_bounds_in_words(void **state)
     assert_string_equal(option_bounds(&row, text), "one of a or b");
     row = (struct option){.kind = OPTION_TEXT, .words = "@file"};
     assert_string_equal(option_bounds(&row, text), "");
+    row = (struct option){.kind = OPTION_NUMBER, .minimum = 1500, .maximum = 1000000000};
+    assert_string_equal(option_bounds(&row, text), "from 1500 to 1G");
     row = (struct option){.kind = OPTION_NUMBER};
     assert_string_equal(option_bounds(&row, text), "");
 }
