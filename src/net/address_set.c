@@ -195,9 +195,9 @@ int address_set_subtract(struct address_set *set, struct address_set *other)
 struct address address_set_at(const struct address_set *set, uint64_t index)
 {
     assert(set->sealed && index < set->size);
-    /* The last range that starts at or before the index. The number of steps depends on the count
-     * alone, and the choice in each is a conditional move, so that a random index costs no
-     * mispredicted branch. */
+    /* The last range that starts at or before the index. How many steps that takes depends on the
+     * count alone (none for a single range), and each step is a choice that compilers can make with
+     * a conditional move: indexes come in random order, so a branch would often be mispredicted. */
     size_t low = 0;
     for (size_t length = set->count; length > 1;) {
         const size_t half = length / 2;
