@@ -52,10 +52,18 @@ def ports_of(place, word):
     return [(port, protocol) for port in range(first, last + 1) for protocol in protocols]
 
 
+def check_names(place, names):
+    """Names are printed unescaped, so they are printable ASCII."""
+    for name in names:
+        if not name.isascii() or not name.isprintable():
+            fail(place, f"the name {name!r} is not printable ASCII")
+
+
 def read_services(path):
     services = {}
     for place, line in rows(path):
         key, name, description = (line.split(" ", 2) + [""])[:3]
+        check_names(place, [name])
         for port in ports_of(place, key):
             if port in services:
                 fail(place, "this port and protocol already has a name")
@@ -70,6 +78,7 @@ def read_aliases(path, services):
         words, _, description = line.partition(" : ")
         key, *names = words.split()
         main = names.pop(0)[1:] if names and names[0].startswith("=") else None
+        check_names(place, [main or "-", *names])
         for port in ports_of(place, key):
             if main and port not in services:
                 services[port] = Service(main, description)

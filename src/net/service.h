@@ -11,7 +11,7 @@ enum service_source {
 
 struct service {
     struct port port;
-    const char *name;        /* "https" */
+    const char *name;        /* "https"; this and the aliases are printable ASCII */
     const char *description; /* "http protocol over TLS/SSL", or ""; printed only escaped */
     const char *aliases;     /* other names in use, separated by blanks, or "" */
     enum service_source source;
