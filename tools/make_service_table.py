@@ -3,7 +3,7 @@
 
     make_service_table.py services.txt services_aliases.txt top-ports.txt OUTPUT.c
 
-The build runs it; it needs nothing but Python, and stops with the line at fault when a file is wrong.
+The build runs it; it needs nothing but Python, and stops at the line at fault when a file is wrong.
 """
 
 import re
@@ -165,7 +165,8 @@ def generated(services, ranked):
         sys.exit("the texts no longer fit the 24 bits of SERVICE_ROW_TEXT")
     yield f"const uint32_t service_count = {len(table)};"
     yield from array("uint16_t", "service_ports", [port for port, _, _ in table])
-    yield from array("uint32_t", "service_rows", [bits << 24 | offsets[text] for _, bits, text in table])
+    words = [bits << 24 | offsets[text] for _, bits, text in table]
+    yield from array("uint32_t", "service_rows", words)
     yield f"const uint32_t top_port_count = {len(ranked)};"
     yield from array("uint16_t", "top_ports", ranked)
 

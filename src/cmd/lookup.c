@@ -93,17 +93,19 @@ static int add_numbers(struct query *query, const struct port_set *ports)
     return 0;
 }
 
+#define PROTOCOL_WORDS_SIZE 32
+
 /* " for tcp and udp" when not every protocol was asked for, else "". */
-static const char *protocol_words(uint32_t protocols, char text[static 32])
+static const char *protocol_words(uint32_t protocols, char text[static PROTOCOL_WORDS_SIZE])
 {
     text[0] = '\0';
     if (protocols == (1u << PROTOCOL_COUNT) - 1)
         return text;
+    int length = 0;
     for (enum protocol protocol = 0; protocol < PROTOCOL_COUNT; protocol++)
-        if (protocols & 1u << protocol) {
-            strcat(text, text[0] ? " and " : " for ");
-            strcat(text, protocol_name(protocol));
-        }
+        if (protocols & 1u << protocol)
+            length += snprintf(text + length, PROTOCOL_WORDS_SIZE - (size_t)length, "%s%s",
+                               length ? " and " : " for ", protocol_name(protocol));
     return text;
 }
 
@@ -116,7 +118,7 @@ static void tell_missing(struct query *query, const char *word, size_t length, b
 {
     const struct command *command = query->lookup->command;
     int shown = length < 60 ? (int)length : 60;
-    char protocols[32];
+    char protocols[PROTOCOL_WORDS_SIZE];
     char nearest[SERVICE_NAME_SIZE];
     query->lookup->missing = true;
     protocol_words(query->protocols, protocols);

@@ -258,5 +258,5 @@ const char *service_nearest(const char *word, size_t length, char name[static SE
     for (size_t i = 0; i < length; i++)
         likeness.word[i] = lower(word[i]);
     each_name(compare_name, &likeness);
-    return found[0] ? strcpy(name, found) : NULL;
+    return found[0] ? memcpy(name, found, sizeof(found)) : NULL;
 }
