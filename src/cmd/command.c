@@ -102,7 +102,20 @@ void command_warn(const struct command *command, const char *format, ...)
     command_complain(command, &error);
 }
 
-/* When stdio swallowed the errno of an earlier write, the pipe itself still tells. */
+/* stdio does not keep the errno of a write that failed earlier. Callers stop writing at ferror()
+ * and come here, so that it is most often still in errno; what write() never says is left over from
+ * elsewhere. */
+static int write_fault(int code)
+{
+    static const int codes[] = {EPIPE, ENOSPC, EDQUOT, EFBIG, EBADF};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        if (code == codes[i])
+            return code;
+    }
+    return EIO;
+}
+
+/* The pipe itself tells, whatever became of errno. */
 static bool reader_is_gone(void)
 {
     struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
@@ -111,12 +124,13 @@ static bool reader_is_gone(void)
 
 int command_finish(const struct command *command, int status)
 {
-    errno = 0;
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return status;
     int code = errno;
+    if (fflush(stdout) != 0)
+        code = errno;
+    else if (!ferror(stdout))
+        return status;
     if (code == EPIPE || reader_is_gone())
         return status;
-    command_warn(command, "cannot write standard output: %s", strerror(code ? code : EIO));
+    command_warn(command, "cannot write standard output: %s", strerror(write_fault(code)));
     return EXIT_TROUBLE;
 }

@@ -23,11 +23,13 @@ const struct option *help_next_row(const struct command *command, const struct o
     return common_options;
 }
 
+/* A default and the bounds share the brackets: "(default 8; from 1 to 50)". */
 void help_add_sentence(struct buffer *buffer, const struct option *row)
 {
     char bounds[OPTION_BOUNDS_SIZE];
     size_t length = strlen(row->help);
-    bool joins = length > 0 && row->help[length - 1] == ')'; /* "(default 8; from 1 to 50)" */
+    const char *last = strrchr(row->help, '(');
+    bool joins = last && strncmp(last, "(default", 8) == 0 && row->help[length - 1] == ')';
     if (!option_bounds(row, bounds)[0])
         buffer_add_text(buffer, row->help);
     else if (joins)

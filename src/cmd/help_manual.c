@@ -23,7 +23,7 @@ static const struct fact values[] = {
 };
 
 static const struct fact environment[] = {
-    {"NO_COLOR", "When set to anything but nothing, no colours are used, on terminals either."},
+    {"NO_COLOR", "When set and not empty, no colours are used, not even on a terminal."},
 };
 
 static const struct fact files[] = {
@@ -119,7 +119,10 @@ static void add_prose(struct buffer *buffer, const char *text)
             buffer_add_character(buffer, ' ');
             column++;
         }
-        add_bytes(buffer, word, length, has_minus(word, length));
+        bool minus = has_minus(word, length);
+        if (minus)
+            buffer_add_text(buffer, "\\%"); /* not to be broken at the end of a line */
+        add_bytes(buffer, word, length, minus);
         column += length;
         word += length;
         size_t blank = strspn(word, " \n");
@@ -155,7 +158,7 @@ static void add_title(struct buffer *buffer, const struct command *command)
 /* One line for each form: the words in bold that are typed as they stand. */
 static void add_form(struct buffer *buffer, const char *name, const char *form, size_t length)
 {
-    buffer_add_text(buffer, ".PP\n\\fBporthole");
+    buffer_add_text(buffer, "\\fBporthole");
     if (name) {
         buffer_add_character(buffer, ' ');
         add_literal(buffer, name);
@@ -172,6 +175,8 @@ static void add_synopsis(struct buffer *buffer, const struct command *command)
         size_t length = strcspn(form, "\n");
         add_form(buffer, command->name, form, length);
         form = form[length] ? form + length + 1 : NULL;
+        if (form)
+            buffer_add_text(buffer, ".br\n");
     }
     if (command->classic) {
         buffer_add_text(buffer, ".PP\nA symbolic link to porthole by the name of \\fB");
@@ -279,13 +284,13 @@ static void add_see_also(struct buffer *buffer, const struct command *command)
     const char *separator = "";
     buffer_add_text(buffer, ".SH SEE ALSO\n");
     if (command) {
-        buffer_add_text(buffer, "\\fBporthole\\fR(1)");
+        buffer_add_text(buffer, "\\%\\fBporthole\\fR(1)");
         separator = ",\n";
     }
     for (size_t i = 0; commands[i]; i++) {
         if (commands[i] == command)
             continue;
-        buffer_add_format(buffer, "%s\\fBporthole\\-", separator);
+        buffer_add_format(buffer, "%s\\%%\\fBporthole\\-", separator);
         add_literal(buffer, commands[i]->name);
         buffer_add_text(buffer, "\\fR(1)");
         separator = ",\n";

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -335,6 +336,39 @@ static void test_pump_never_waits_for_a_reader(void **state)
     close(ends[1]);
 }
 
+static void ignore_alarm(int number)
+{
+    (void)number;
+}
+
+/* With too much pending, pump() waits for the reader, but a signal such as Ctrl-C still gets
+ * through. */
+static void test_pump_waits_with_much_pending_until_a_signal(void **state)
+{
+    (void)state;
+    const size_t length = (size_t)17 << 20;
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    struct output output = {.fd = ends[1]};
+    assert_true(buffer_reserve(&output.pending, length));
+    memset(output.pending.data, 'x', length);
+    output.pending.length = length;
+
+    const struct sigaction action = {.sa_handler = ignore_alarm};
+    const struct itimerval soon = {.it_value = {.tv_usec = 20000}};
+    struct itimerval left;
+    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+    assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+    output_pump(&output);
+    assert_int_equal(getitimer(ITIMER_REAL, &left), 0);
+    assert_int_equal(left.it_value.tv_usec, 0); /* it did wait */
+    assert_int_equal(output.code, 0);
+    assert_true(output.pending.length - output.written > (size_t)16 << 20);
+    output_release(&output);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 /* finish() waits for a slow reader instead of dropping what it has not taken yet. */
 static void test_finish_waits_for_the_reader(void **state)
 {
@@ -401,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_closed_standard_output),
         PLACED(test_dev_stdout_shares_the_file),
         cmocka_unit_test(test_pump_never_waits_for_a_reader),
+        cmocka_unit_test(test_pump_waits_with_much_pending_until_a_signal),
         cmocka_unit_test(test_finish_waits_for_the_reader),
         PLACED(test_paths_that_cannot_be_opened),
     };
