@@ -20,7 +20,6 @@ struct porthole_scan {
     struct address_set targets, exclusions;
     struct port_set ports;
     struct scan_options options;
-    _Atomic(struct scan *) running;
     atomic_bool cancelled;
     struct error error;
 
@@ -41,7 +40,6 @@ int porthole_scan_new(struct porthole_scan **ret_scan)
     if (!scan)
         return -ENOMEM;
     scan->options = scan_options_default;
-    atomic_init(&scan->running, NULL);
     atomic_init(&scan->cancelled, false);
     *ret_scan = scan;
     return 0;
@@ -183,7 +181,8 @@ int porthole_scan_run(struct porthole_scan *scan, porthole_port_fn *port, void *
     struct plan plan;
     struct scan *loop;
     struct scan_summary summary;
-    const struct scan_events events = {.user = scan, .port = port ? on_port : NULL};
+    const struct scan_events events = {
+        .user = scan, .port = port ? on_port : NULL, .cancelled = &scan->cancelled};
     scan->error = (struct error){0};
     scan->port = port;
     scan->user = user;
@@ -195,11 +194,7 @@ int porthole_scan_run(struct porthole_scan *scan, porthole_port_fn *port, void *
     failed = scan_new(&plan, &scan->options, prober_classes[0], &events, &loop, &scan->error);
     if (failed)
         return failed;
-    atomic_store(&scan->running, loop);
-    if (atomic_load(&scan->cancelled))
-        scan_cancel(loop);
     failed = scan_run(loop, &summary, &scan->error);
-    atomic_store(&scan->running, NULL);
     atomic_store(&scan->cancelled, false);
     scan_free(loop);
     if (failed == -ECANCELED && scan->returned) {
@@ -214,9 +209,6 @@ int porthole_scan_run(struct porthole_scan *scan, porthole_port_fn *port, void *
 void porthole_scan_cancel(struct porthole_scan *scan)
 {
     atomic_store(&scan->cancelled, true);
-    struct scan *loop = atomic_load(&scan->running);
-    if (loop)
-        scan_cancel(loop);
 }
 
 /* ---- the one-call form ---- */

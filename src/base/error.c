@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void set_message(struct error *error, int code, const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static void set_message(struct error *error, int code,
+                                                              const char *format, va_list arguments)
 {
     error->code = code;
     error->column = ERROR_NO_COLUMN;

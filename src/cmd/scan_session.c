@@ -251,7 +251,12 @@ static int begin(struct session *session, const struct checkpoint_data *resumed,
                  struct error *error)
 {
     const struct scan_events events = {
-        .user = session, .port = on_port, .error = on_error, .tick = on_tick};
+        .user = session,
+        .port = on_port,
+        .error = on_error,
+        .tick = on_tick,
+        .cancelled = scan_status_cancelled,
+    };
     struct scan_options loop = scan_command_options_loop(session->options);
     if (resumed)
         loop.seed = resumed->seed;
@@ -344,7 +349,7 @@ static int run(struct session *session)
 {
     struct scan_summary summary;
     struct error error = {0};
-    scan_status_start(&session->status, session->scan);
+    scan_status_start(&session->status);
     session->status_started = true;
     int failed = scan_run(session->scan, &summary, &error);
     int number = scan_status_stop(&session->status);

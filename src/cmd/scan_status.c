@@ -17,7 +17,8 @@
 #define PERIOD (250 * NANOSECONDS_PER_MILLISECOND)
 
 /* Signal handlers have no argument; there is one scan in a process that uses this. */
-static struct scan *signalled_scan;
+static atomic_bool cancelled;
+const atomic_bool *const scan_status_cancelled = &cancelled;
 static volatile sig_atomic_t end_signal;
 static volatile sig_atomic_t status_wanted;
 static struct termios old_terminal;
@@ -25,7 +26,7 @@ static struct termios old_terminal;
 static void on_end(int number)
 {
     end_signal = number;
-    scan_cancel(signalled_scan);
+    atomic_store_explicit(&cancelled, true, memory_order_relaxed);
 }
 
 static void on_status(int number)
@@ -53,9 +54,9 @@ static bool take_keys(void)
     return tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
 }
 
-void scan_status_start(struct scan_status *status, struct scan *scan)
+void scan_status_start(struct scan_status *status)
 {
-    signalled_scan = scan;
+    atomic_store(&cancelled, false);
     end_signal = 0;
     status_wanted = 0;
     set_handler(SIGINT, on_end, (int)SA_RESETHAND);

@@ -12,8 +12,11 @@ struct scan_status {
     uint64_t began;
 };
 
-/* Takes over SIGINT, SIGTERM and SIGHUP (which cancel `scan`; a second one kills) and SIGUSR1. */
-void scan_status_start(struct scan_status *status, struct scan *scan);
+/* Becomes true with the first signal that ends a scan: for scan_events.cancelled. */
+extern const atomic_bool *const scan_status_cancelled;
+
+/* Takes over SIGINT, SIGTERM and SIGHUP (which cancel the scan; a second one kills) and SIGUSR1. */
+void scan_status_start(struct scan_status *status);
 
 /* Call some ten times a second. */
 void scan_status_tick(struct scan_status *status, const struct scan *scan);

@@ -6,7 +6,6 @@
 #include "scan/pace.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -65,7 +64,6 @@ struct scan {
     uint64_t ticked;
     uint64_t tick_probes, tick_position;
     double probe_rate, position_rate; /* a second, smoothed */
-    atomic_bool cancelled;
 };
 
 /* ---- making and freeing ---- */
@@ -108,7 +106,6 @@ int scan_new(const struct plan *plan, const struct scan_options *options,
     scan->class = class;
     scan->events = *events;
     scan->at.pass = 1;
-    atomic_init(&scan->cancelled, false);
     *ret_scan = scan;
     return 0;
 }
@@ -125,11 +122,6 @@ void scan_free(struct scan *scan)
     free(scan->rtts);
     free(scan->answered);
     free(scan);
-}
-
-void scan_cancel(struct scan *scan)
-{
-    atomic_store_explicit(&scan->cancelled, true, memory_order_relaxed);
 }
 
 const struct ledger *scan_ledger(const struct scan *scan)
@@ -419,7 +411,8 @@ static bool pass_is_over(const struct scan *scan, const struct prober_facts *fac
 /* Why a scan ends before its time, or SCAN_COMPLETE when it goes on. */
 static enum scan_end must_end(const struct scan *scan)
 {
-    if (atomic_load_explicit(&scan->cancelled, memory_order_relaxed))
+    const atomic_bool *cancelled = scan->events.cancelled;
+    if (cancelled && atomic_load_explicit(cancelled, memory_order_relaxed))
         return SCAN_INTERRUPTED;
     if (scan->options.max_time && elapsed(scan) >= scan->options.max_time)
         return SCAN_TIMED_OUT;

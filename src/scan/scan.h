@@ -7,6 +7,8 @@
 #include "scan/record.h"
 #include "scan/rtt.h"
 
+#include <stdatomic.h>
+
 #define SCAN_TRIES_MAXIMUM 50
 
 struct scan_options {
@@ -49,13 +51,18 @@ struct scan_progress {
     const char *limit;
 };
 
-/* All called from scan_run()'s thread; any may be NULL. A non-zero return (-errno) ends the scan.
+/* All called from scan_run()'s thread; any member may be NULL. A non-zero return (-errno) ends the
+ * scan.
  */
 struct scan_events {
     void *user;
     int (*port)(void *user, const struct port_record *record); /* a port's state is known */
     int (*error)(void *user, const struct error_record *record);
     int (*tick)(void *user); /* some ten times a second, and before the scan ends */
+
+    /* The scan ends within a tenth of a second after this has become true, which any thread or
+     * signal handler may see to. */
+    const atomic_bool *cancelled;
 };
 
 struct scan;
@@ -71,9 +78,6 @@ void scan_free(struct scan *scan);
  * record (filtered, no-response) only when the scan completes. Returns 0, or -errno with an error
  * when the scan could not go on; the summary holds in both cases. */
 int scan_run(struct scan *scan, struct scan_summary *ret_summary, struct error *error);
-
-/* Ends scan_run() within a tenth of a second. May be called from any thread and signal handler. */
-void scan_cancel(struct scan *scan);
 
 /* Puts a record of an earlier run back, as if it had just come; before scan_run(). Gives the same
  * events. Returns 0, what an event returned, or -EINVAL for an index that is not silent. */
