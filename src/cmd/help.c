@@ -339,8 +339,7 @@ static int run(const struct command *command, int argc, char **argv)
 
 static const struct command_example examples[] = {
     {"help scan", "all about scanning"},
-    {"help --format bash > ~/.local/share/bash-completion/completions/porthole",
-     "let bash complete porthole's words"},
+    {"help --format bash > porthole.bash", "completion, once bash has sourced the file"},
     {"help --format man scan | man -l -", "the manual page, also without an installation"},
     {NULL, NULL},
 };
