@@ -1,0 +1,23 @@
+/* Fields that more than one format prints, as text. */
+#pragma once
+
+#include "net/port_set.h"
+
+#include <stdint.h>
+
+/* The name of a port by its number, printable whatever /etc/services holds, or "". */
+#define FIELD_SERVICE_SIZE 128
+const char *field_service(struct port port, char text[static FIELD_SERVICE_SIZE]);
+
+/* A wall clock time as nmap prints it, but in UTC: "Sat Nov 21 02:14:03 2026". */
+#define FIELD_DATE_SIZE 32
+const char *field_date(uint64_t wall, char text[static FIELD_DATE_SIZE]);
+
+/* "1 host", "65,536 ports": `one` or `many` after the grouped number. */
+#define FIELD_COUNT_SIZE 96
+const char *field_count(uint64_t count, const char *one, const char *many,
+                        char text[static FIELD_COUNT_SIZE]);
+
+/* Nanoseconds as seconds with two decimals, with a point in every locale: "0.48". */
+#define FIELD_SECONDS_SIZE 32
+const char *field_seconds(uint64_t nanoseconds, char text[static FIELD_SECONDS_SIZE]);

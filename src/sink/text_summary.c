@@ -1,0 +1,103 @@
+/* The last lines of a scan's text. */
+#include "base/clock.h"
+#include "base/text.h"
+#include "sink/field.h"
+#include "sink/text_page.h"
+
+#include <math.h>
+
+/* ", 12 errors", or nothing for none. */
+static void add_count(struct buffer *buffer, uint64_t count, const char *one, const char *many)
+{
+    char text[FIELD_COUNT_SIZE];
+    if (count)
+        buffer_add_format(buffer, ", %s", field_count(count, one, many, text));
+}
+
+/* Three significant digits: "850/s", "12.5k/s", "136k/s", "1.36M/s". */
+static void add_rate(struct buffer *buffer, uint64_t probes, uint64_t duration)
+{
+    static const char *const units[] = {"", "k", "M", "G"};
+    double rate = (double)probes * (double)NANOSECONDS_PER_SECOND / (double)duration;
+    unsigned unit = 0;
+    for (; rate >= 999.5 && unit < 3; unit++)
+        rate /= 1000;
+    int decimals = unit == 0 || rate >= 99.95 ? 0 : rate >= 9.995 ? 1 : 2;
+    buffer_add_format(buffer, ", %.*f%s/s", decimals, rate, units[unit]);
+}
+
+/* Rounded down: never 100% of what is not all. */
+static double percent(double share)
+{
+    return floor(share * 10000) / 100;
+}
+
+static void add_recall(struct buffer *buffer, const struct scan_summary *summary)
+{
+    const struct recall *recall = &summary->recall;
+    if (recall->known && recall->low >= 1)
+        buffer_add_text(buffer, ", recall 100%");
+    else if (recall->known)
+        buffer_add_format(buffer, ", estimated recall %.2f%% (95%% interval from %.2f%%)",
+                          percent(recall->estimate), percent(recall->low));
+    else if (summary->hosts_answered == 0 && summary->open + summary->closed == 0)
+        buffer_add_text(buffer, ", recall unknown: nothing answered");
+    else
+        buffer_add_text(buffer, ", recall unknown: silent ports were not asked again");
+}
+
+static void add_end(struct page *page, const struct scan_summary *summary)
+{
+    static const char *const words[] = {
+        [SCAN_INTERRUPTED] = "interrupted",
+        [SCAN_TIMED_OUT] = "out of time",
+        [SCAN_FAILED] = "the scan could not go on",
+    };
+    char undecided[TEXT_NUMBER_SIZE], count[FIELD_COUNT_SIZE];
+    if (summary->end == SCAN_COMPLETE)
+        return;
+    page_style_on(page, PAGE_YELLOW);
+    buffer_add_format(page->buffer, "%s: %s of %s undecided", words[summary->end],
+                      text_grouped(summary->undecided, undecided),
+                      field_count(page->plan->count, "port", "ports", count));
+    page_style_off(page);
+    buffer_add_character(page->buffer, '\n');
+}
+
+static void add_notes(struct page *page, const struct scan_summary *summary)
+{
+    if (page->named) {
+        page_style_on(page, PAGE_DIM);
+        buffer_add_text(page->buffer, "services are named by port number, not by what answers");
+        page_style_off(page);
+        buffer_add_character(page->buffer, '\n');
+    }
+    if (summary->limit && page->options->verbose)
+        buffer_add_format(page->buffer, "speed limited by %s\n", summary->limit);
+}
+
+void page_add_summary(struct page *page, const struct scan_summary *summary)
+{
+    struct buffer *buffer = page->buffer;
+    char hosts[FIELD_COUNT_SIZE], ports[FIELD_COUNT_SIZE], number[TEXT_NUMBER_SIZE];
+    if (page->above != ABOVE_NOTHING)
+        buffer_add_character(buffer, '\n');
+    add_notes(page, summary);
+    add_end(page, summary);
+    page_style_on(page, PAGE_BOLD);
+    buffer_add_format(buffer, "%s, %s: ", field_count(summary->hosts, "host", "hosts", hosts),
+                      field_count(page->plan->count, "port", "ports", ports));
+    buffer_add_format(buffer, "%s open", text_grouped(summary->open, number));
+    page_style_off(page);
+    add_count(buffer, summary->closed, "closed", "closed");
+    add_count(buffer, summary->filtered, "filtered", "filtered");
+    add_count(buffer, summary->undecided, "undecided", "undecided");
+    add_count(buffer, summary->errors, "error", "errors");
+    buffer_add_format(buffer, " in %s; ", text_duration(summary->duration, number));
+    buffer_add_text(buffer, field_count(summary->probes, "probe", "probes", ports));
+    if (summary->duration)
+        add_rate(buffer, summary->probes, summary->duration);
+    add_count(buffer, summary->passes, "pass", "passes");
+    add_recall(buffer, summary);
+    buffer_add_character(buffer, '\n');
+}
