@@ -215,6 +215,7 @@ const struct command command_scan = {
         "While a scan runs, a key press or SIGUSR1 prints the status; Ctrl-C ends it with what is "
         "known. Services are named by port number only, from IANA's registry or /etc/services: "
         "the name is a guess until somebody asks what answers.",
+    .operands = "@host",
     .options = scan_options,
     .examples = examples,
     .run = run_scan,
