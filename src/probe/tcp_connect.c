@@ -210,15 +210,22 @@ static uint32_t attempt_number(const struct tcp_connect *self, const struct atte
     return (uint32_t)(attempt - self->attempts);
 }
 
-/* An attempt with a socket of the family, or NULL: with an errno in *ret_code, or with 0 there when
+/* Whether the socket that asked `old` can ask `new`. Connecting to a link-local address binds a
+ * socket to its interface for good (tcp_v6_connect() of the kernel). */
+static bool can_reuse(const struct address *old, const struct address *new)
+{
+    return old->family == new->family && (old->scope == 0 || old->scope == new->scope);
+}
+
+/* An attempt with a socket for `to`, or NULL: with an errno in *ret_code, or with 0 there when
  * all are in flight. */
-static struct attempt *attempt_take(struct tcp_connect *self, enum address_family family,
+static struct attempt *attempt_take(struct tcp_connect *self, const struct address *to,
                                     int *ret_code)
 {
     struct attempt *attempt;
     if (self->idle_count) {
         attempt = &self->attempts[self->idle[self->idle_count - 1]];
-        if (attempt->to.address.family == family) {
+        if (can_reuse(&attempt->to.address, to)) {
             self->idle_count--;
             return attempt;
         }
@@ -231,7 +238,7 @@ static struct attempt *attempt_take(struct tcp_connect *self, enum address_famil
         }
         attempt = &self->attempts[self->unborn[--self->unborn_count]];
     }
-    attempt->fd = socket_open(family);
+    attempt->fd = socket_open(to->family);
     if (attempt->fd >= 0)
         return attempt;
     *ret_code = -attempt->fd;
@@ -464,7 +471,7 @@ static bool settle_failure(struct tcp_connect *self, const struct attempt *attem
 static bool submit_one(struct tcp_connect *self, const struct probe *probe)
 {
     int code = 0;
-    struct attempt *attempt = attempt_take(self, probe->to.address.family, &code);
+    struct attempt *attempt = attempt_take(self, &probe->to.address, &code);
     if (!attempt) {
         const struct attempt failed = {.index = probe->index, .position = probe->position};
         return code && settle_failure(self, &failed, code);
