@@ -46,6 +46,12 @@ struct refusal {
     uint32_t ready; /* place of its reply */
 };
 
+/* Numbers of attempts. */
+struct stack {
+    uint32_t *items;
+    uint32_t count;
+};
+
 struct tcp_connect {
     struct prober base;
     int epoll;
@@ -53,9 +59,8 @@ struct tcp_connect {
     struct rlimit old_limit;
 
     struct attempt *attempts;
-    uint32_t *idle;   /* attempts with an open socket and nothing to do, a stack */
-    uint32_t *unborn; /* attempts without a socket, a stack */
-    uint32_t idle_count, unborn_count;
+    struct stack idle4, idle6; /* with an open socket and nothing to do */
+    struct stack unborn;       /* without a socket */
     uint32_t capacity; /* sockets at the same time: lowered when the machine gives no more */
     uint32_t in_flight;
     struct deadlines deadlines;
@@ -97,6 +102,16 @@ static bool same_endpoint(const struct endpoint *one, const struct endpoint *oth
 {
     return one->port.number == other->port.number && one->address.value == other->address.value &&
            one->address.family == other->address.family;
+}
+
+static void stack_push(struct stack *stack, uint32_t item)
+{
+    stack->items[stack->count++] = item;
+}
+
+static uint32_t stack_pop(struct stack *stack)
+{
+    return stack->items[--stack->count];
 }
 
 /* ---- replies ---- */
@@ -210,49 +225,47 @@ static uint32_t attempt_number(const struct tcp_connect *self, const struct atte
     return (uint32_t)(attempt - self->attempts);
 }
 
-/* Whether the socket that asked `old` can ask `new`. Connecting to a link-local address binds a
- * socket to its interface for good (tcp_v6_connect() of the kernel). */
-static bool can_reuse(const struct address *old, const struct address *new)
+static struct stack *idle_stack(struct tcp_connect *self, enum address_family family)
 {
-    return old->family == new->family && (old->scope == 0 || old->scope == new->scope);
+    return family == ADDRESS_IPV4 ? &self->idle4 : &self->idle6;
 }
 
-/* An attempt with a socket for `to`, or NULL: with an errno in *ret_code, or with 0 there when
- * all are in flight. */
+/* An attempt with a socket for `to`, or NULL: with an errno in *ret_code, or with 0 there when all
+ * are in flight. */
 static struct attempt *attempt_take(struct tcp_connect *self, const struct address *to,
                                     int *ret_code)
 {
+    struct stack *same = idle_stack(self, to->family);
+    struct stack *other = same == &self->idle4 ? &self->idle6 : &self->idle4;
     struct attempt *attempt;
-    if (self->idle_count) {
-        attempt = &self->attempts[self->idle[self->idle_count - 1]];
-        if (can_reuse(&attempt->to.address, to)) {
-            self->idle_count--;
-            return attempt;
-        }
-        self->idle_count--;
+    *ret_code = 0;
+    if (same->count)
+        return &self->attempts[stack_pop(same)];
+    if (self->in_flight + other->count < self->capacity && self->unborn.count) {
+        attempt = &self->attempts[stack_pop(&self->unborn)];
+    } else if (other->count) {
+        attempt = &self->attempts[stack_pop(other)];
         socket_close(self, attempt);
     } else {
-        if (self->unborn_count == 0 || self->in_flight >= self->capacity) {
-            *ret_code = 0;
-            return NULL;
-        }
-        attempt = &self->attempts[self->unborn[--self->unborn_count]];
+        return NULL;
     }
     attempt->fd = socket_open(to->family);
     if (attempt->fd >= 0)
         return attempt;
     *ret_code = -attempt->fd;
-    self->unborn[self->unborn_count++] = attempt_number(self, attempt);
+    stack_push(&self->unborn, attempt_number(self, attempt));
     return NULL;
 }
 
-/* Puts an attempt that is over, and whose socket is unconnected, where it can be used again. */
+/* Puts an attempt that is over, and whose socket is unconnected, where it can be used again. A
+ * socket that asked a link-local address cannot: the kernel keeps it bound to the interface
+ * (tcp_v6_connect()). */
 static void attempt_give_back(struct tcp_connect *self, struct attempt *attempt)
 {
-    if (attempt->fd < 0)
-        self->unborn[self->unborn_count++] = attempt_number(self, attempt);
-    else
-        self->idle[self->idle_count++] = attempt_number(self, attempt);
+    if (attempt->fd >= 0 && attempt->to.address.scope)
+        socket_close(self, attempt);
+    stack_push(attempt->fd < 0 ? &self->unborn : idle_stack(self, attempt->to.address.family),
+               attempt_number(self, attempt));
 }
 
 static int attempt_connect(const struct attempt *attempt)
@@ -640,8 +653,9 @@ static void tcp_connect_close(struct prober *base)
     address_set_release(&self->self);
     deadlines_release(&self->deadlines);
     free(self->attempts);
-    free(self->idle);
-    free(self->unborn);
+    free(self->idle4.items);
+    free(self->idle6.items);
+    free(self->unborn.items);
     free(self);
 }
 
@@ -665,16 +679,16 @@ static uint32_t descriptors_available(struct tcp_connect *self)
 static int attempts_init(struct tcp_connect *self, uint32_t count)
 {
     self->attempts = calloc(count, sizeof(*self->attempts));
-    self->idle = calloc(count, sizeof(*self->idle));
-    self->unborn = calloc(count, sizeof(*self->unborn));
-    if (!self->attempts || !self->idle || !self->unborn ||
+    self->idle4.items = calloc(count, sizeof(uint32_t));
+    self->idle6.items = calloc(count, sizeof(uint32_t));
+    self->unborn.items = calloc(count, sizeof(uint32_t));
+    if (!self->attempts || !self->idle4.items || !self->idle6.items || !self->unborn.items ||
         deadlines_init(&self->deadlines, count) < 0)
         return -ENOMEM;
-    for (uint32_t i = 0; i < count; i++) {
-        self->attempts[i].fd = -1;
-        self->unborn[i] = count - 1 - i;
+    for (uint32_t i = count; i > 0; i--) {
+        self->attempts[i - 1].fd = -1;
+        stack_push(&self->unborn, i - 1);
     }
-    self->unborn_count = count;
     self->capacity = count;
     return 0;
 }
