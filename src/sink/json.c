@@ -197,10 +197,12 @@ static int put_summary(struct sink *sink, const struct results *results,
                        const struct scan_summary *summary)
 {
     char started[CLOCK_TEXT_SIZE], finished[CLOCK_TEXT_SIZE];
-    json_t *silent = sink->options.open_only ? json_array() : silent_value(results);
+    json_t *silent = NULL; /* left out with --open */
+    if (!sink->options.open_only && !(silent = silent_value(results)))
+        return -ENOMEM;
     return put(sink,
                json_pack("{s:s,s:s,s:s,s:f,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:o,s:s*,"
-                         "s:I,s:o}",
+                         "s:I,s:o*}",
                          "type", "summary", "time", clock_format(summary->finished, finished),
                          "started", clock_format(summary->started, started), "duration_s",
                          (double)summary->duration / (double)NANOSECONDS_PER_SECOND, "end",

@@ -22,23 +22,24 @@ struct kinds {
     size_t count;
 };
 
-/* "all 1,000 ports", or the port itself when there is but one. */
+/* "all 1,000 ports ", or the port itself when there is but one: a verdict follows. */
 static void add_all_ports(struct buffer *buffer, const struct port_set *ports)
 {
     char number[TEXT_NUMBER_SIZE];
     if (ports->size == 1) {
         struct port port = port_set_at(ports, 0);
-        buffer_add_format(buffer, "%u/%s", (unsigned)port.number, protocol_name(port.protocol));
+        buffer_add_format(buffer, "%u/%s ", (unsigned)port.number, protocol_name(port.protocol));
     } else {
-        buffer_add_format(buffer, "all %s ports", text_grouped(ports->size, number));
+        buffer_add_format(buffer, "all %s ports ", text_grouped(ports->size, number));
     }
 }
 
-/* The end of a line about one host (with its address), or about many hosts (with NULL). */
-static void add_story(struct page *page, const struct alike *alike, const struct address *address)
+static void add_one(struct page *page, const struct alike *alike, const struct address *address)
 {
     struct buffer *buffer = page->buffer;
-    char count[FIELD_COUNT_SIZE];
+    char text[ADDRESS_TEXT_SIZE], count[FIELD_COUNT_SIZE];
+    page_begin_line(page);
+    buffer_add_format(buffer, "%s: ", address_format(address, text));
     if (alike->code) {
         page_style_on(page, PAGE_RED);
         buffer_add_format(buffer, "error: %s could not be asked: ",
@@ -47,20 +48,11 @@ static void add_story(struct page *page, const struct alike *alike, const struct
         page_style_off(page);
     } else {
         add_all_ports(buffer, page->plan->ports);
-        buffer_add_character(buffer, ' ');
         page_add_verdict(buffer, &alike->group);
+        if (alike->group.reason == REASON_NO_RESPONSE)
+            buffer_add_text(buffer, "; the host may be down");
     }
-}
-
-static void add_one(struct page *page, const struct alike *alike, const struct address *address)
-{
-    char text[ADDRESS_TEXT_SIZE];
-    page_begin_line(page);
-    buffer_add_format(page->buffer, "%s: ", address_format(address, text));
-    add_story(page, alike, address);
-    if (!alike->code && alike->group.reason == REASON_NO_RESPONSE)
-        buffer_add_text(page->buffer, "; the host may be down");
-    buffer_add_character(page->buffer, '\n');
+    buffer_add_character(buffer, '\n');
 }
 
 static void add_ranges(struct page *page, const struct address_set *hosts)
@@ -78,16 +70,23 @@ static void add_ranges(struct page *page, const struct address_set *hosts)
 
 static void add_many(struct page *page, const struct alike *alike)
 {
+    struct buffer *buffer = page->buffer;
     char count[FIELD_COUNT_SIZE];
     page_begin_line(page);
-    buffer_add_text(page->buffer, field_count(alike->hosts.size, "host", "hosts", count));
-    if (!alike->code && alike->group.reason == REASON_NO_RESPONSE) {
-        buffer_add_text(page->buffer, " gave no answer at all and may be down");
+    field_count(alike->hosts.size, "host", "hosts", count);
+    if (alike->code) {
+        page_style_on(page, PAGE_RED);
+        buffer_add_format(buffer, "error: %s could not be asked: ", count);
+        page_add_failure(buffer, alike->code, NULL);
+        page_style_off(page);
+    } else if (alike->group.reason == REASON_NO_RESPONSE) {
+        buffer_add_format(buffer, "%s gave no answer at all and may be down", count);
     } else {
-        buffer_add_text(page->buffer, page->plan->ports->size == 1 ? ": " : ", each: ");
-        add_story(page, alike, NULL);
+        buffer_add_format(buffer, "%s with ", count);
+        add_all_ports(buffer, page->plan->ports);
+        page_add_verdict(buffer, &alike->group);
     }
-    buffer_add_text(page->buffer, ": ");
+    buffer_add_text(buffer, ": ");
     add_ranges(page, &alike->hosts);
 }
 

@@ -1,76 +1,21 @@
 /* What a scan found, compared with a model that keeps everything. */
 #include "base/random.h"
-#include "scan/results.h"
+#include "scene.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-static struct address ipv4(uint32_t value)
-{
-    return (struct address){.value = value, .family = ADDRESS_IPV4};
-}
-
-/* A scan of the targets and ports that were added, with nothing known yet. */
-struct scene {
-    struct address_set targets;
-    struct port_set ports;
-    struct plan plan;
-    struct ledger ledger;
-    struct results *results;
-};
-
-static void scene_init(struct scene *scene)
-{
-    assert_int_equal(address_set_seal(&scene->targets), 0);
-    assert_int_equal(plan_init(&scene->plan, &scene->targets, &scene->ports, NULL), 0);
-    assert_int_equal(ledger_init(&scene->ledger, scene->plan.count), 0);
-    assert_int_equal(results_new(&scene->plan, &scene->ledger, &scene->results), 0);
-}
-
-static void scene_release(struct scene *scene)
-{
-    results_free(scene->results);
-    ledger_release(&scene->ledger);
-    port_set_release(&scene->ports);
-    address_set_release(&scene->targets);
-}
-
-static void add_targets(struct scene *scene, uint32_t first, uint32_t last)
-{
-    struct address address = ipv4(first);
-    assert_int_equal(address_set_add(&scene->targets, &address, last), 0);
-}
 
 static void add_answer(struct scene *scene, uint64_t index, enum reason reason, struct address from)
 {
-    struct endpoint endpoint = plan_endpoint(&scene->plan, index);
-    struct port_record record = {
-        .index = index,
-        .address = endpoint.address,
-        .port = endpoint.port,
-        .state = reason_state(reason),
-        .reason = reason,
-        .from = from,
-        .tries = 1,
-        .rtt = 1000 + index,
-        .time = 5,
-    };
+    struct port_record record = scene_answer(scene, index, reason, from);
+    record.rtt = 1000 + index;
     assert_true(ledger_set(&scene->ledger, index, record.state));
     assert_int_equal(results_add_port(scene->results, &record), 0);
 }
 
 static void add_failure(struct scene *scene, uint64_t index, int code)
 {
-    struct endpoint endpoint = plan_endpoint(&scene->plan, index);
-    struct error_record record = {
-        .index = index, .address = endpoint.address, .port = endpoint.port, .code = code};
+    struct error_record record = scene_failure(scene, index, code);
     assert_int_equal(results_add_error(scene->results, &record), 0);
 }
 
@@ -87,7 +32,7 @@ static void one_host_answers(void **state)
 {
     (void)state;
     struct scene scene = {0};
-    add_targets(&scene, 0xc0000201, 0xc0000203);
+    scene_add_targets(&scene, 0xc0000201, 0xc0000203);
     port_set_add(&scene.ports, PROTOCOL_TCP, 20, 23);
     scene_init(&scene);
     add_answer(&scene, 1, REASON_CONN_REFUSED, (struct address){0});
@@ -147,7 +92,7 @@ static void who_answered(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct scene scene = {0};
-        add_targets(&scene, 0xc0000201, 0xc0000201);
+        scene_add_targets(&scene, 0xc0000201, 0xc0000201);
         port_set_add(&scene.ports, PROTOCOL_TCP, 20, 23);
         scene_init(&scene);
         add_answer(&scene, 2, cases[i].reason,
@@ -164,7 +109,7 @@ static void failures_and_interruption(void **state)
     (void)state;
     for (unsigned interrupted = 0; interrupted < 2; interrupted++) {
         struct scene scene = {0};
-        add_targets(&scene, 0xc0000201, 0xc0000201);
+        scene_add_targets(&scene, 0xc0000201, 0xc0000201);
         port_set_add(&scene.ports, PROTOCOL_TCP, 1, 100);
         scene_init(&scene);
         for (uint64_t index = 0; index < 10; index++)
@@ -204,7 +149,7 @@ static void walk_ends_when_told(void **state)
     (void)state;
     struct scene scene = {0};
     int calls = 0;
-    add_targets(&scene, 0xc0000201, 0xc0000201);
+    scene_add_targets(&scene, 0xc0000201, 0xc0000201);
     port_set_add(&scene.ports, PROTOCOL_TCP, 0, 9);
     scene_init(&scene);
     add_answer(&scene, 0, REASON_CONN_REFUSED, (struct address){0});
@@ -223,7 +168,7 @@ static void silence_of_many_costs_little(void **state)
     (void)state;
     struct scene scene = {0};
     struct address_set silent = {0};
-    add_targets(&scene, 0x0a000000, 0x0affffff);
+    scene_add_targets(&scene, 0x0a000000, 0x0affffff);
     port_set_add(&scene.ports, PROTOCOL_TCP, 22, 22);
     scene_init(&scene);
     add_answer(&scene, 0x123456, REASON_SYN_ACK, (struct address){0});
@@ -411,7 +356,7 @@ static void random_scan(uint64_t seed)
     dice_state = seed;
     for (uint64_t i = 0, count = 1 + dice(5); i < count; i++) {
         uint32_t first = 0xc6330000 + (uint32_t)dice(200);
-        add_targets(&scene, first, first + (uint32_t)dice(12));
+        scene_add_targets(&scene, first, first + (uint32_t)dice(12));
     }
     for (uint64_t i = 0, count = 1 + dice(4); i < count; i++) {
         uint16_t first = (uint16_t)dice(65000);
