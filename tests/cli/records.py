@@ -1,0 +1,170 @@
+"""porthole's JSON Lines, read and held to docs/records.schema.json: for tests of every verb.
+
+    records = records.parse(run.stdout)      # each valid by itself, or AssertionError
+    records.check_scan(records)              # and together they are one whole scan
+
+As a program it does both with files: `python3 tests/cli/records.py FILE…`.
+"""
+
+import collections
+import json
+import pathlib
+import sys
+
+import jsonschema
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCHEMA_FILE = ROOT / "docs" / "records.schema.json"
+STATES = ("open", "closed", "filtered")
+
+
+def load_schema():
+    schema = json.loads(SCHEMA_FILE.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return schema
+
+
+def make_validators(schema):
+    """One for each type of record: what it says of a fault is clearer than what the whole one says."""
+    return {
+        kind["$ref"].rsplit("/", 1)[1]: jsonschema.Draft202012Validator(
+            {"$defs": schema["$defs"], "$ref": kind["$ref"]}
+        )
+        for kind in schema["oneOf"]
+    }
+
+
+SCHEMA = load_schema()
+VALIDATORS = make_validators(SCHEMA)
+
+
+def refuse_twins(pairs):
+    """JSON readers take the last of two members of one name without a word."""
+    record = dict(pairs)
+    assert len(record) == len(pairs), f"a member stands twice in {pairs}"
+    return record
+
+
+def validate(record):
+    """Raises AssertionError unless the record is one of the schema's."""
+    kind = record.get("type") if isinstance(record, dict) else None
+    assert kind in VALIDATORS, f"no record of docs/records.md has the type {kind!r}"
+    assert next(iter(record)) == "type", f"'type' is not the first member of {record}"
+    for fault in VALIDATORS[kind].iter_errors(record):
+        where = ".".join(str(step) for step in fault.absolute_path)
+        raise AssertionError(f"{kind} record: {where}: {fault.message}")
+
+
+def parse(text):
+    """The valid records of a whole stream."""
+    assert text == "" or text.endswith("\n"), "the last line is not complete"
+    assert text.isascii() and text.replace("\n", "").isprintable(), "not printable ASCII"
+    records = []
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            record = json.loads(line, object_pairs_hook=refuse_twins)
+            validate(record)
+        except (AssertionError, ValueError) as fault:
+            raise AssertionError(f"line {number}: {fault}\n{line}") from None
+        records.append(record)
+    return records
+
+
+def of_type(records, kind):
+    return [record for record in records if record["type"] == kind]
+
+
+def endpoint(record):
+    return record["address"], record["protocol"], record["port"]
+
+
+def open_ports(records):
+    """{(address, protocol, port)} of the open ones."""
+    return {endpoint(record) for record in of_type(records, "port") if record["state"] == "open"}
+
+
+def check_order(records):
+    """scan, (port | error)*, host*, summary."""
+    stages = {"scan": 0, "port": 1, "error": 1, "host": 2, "summary": 3}
+    order = [stages[record["type"]] for record in records]
+    assert order == sorted(order), "the records are not in the order of docs/records.md"
+    for kind in ("scan", "summary"):
+        assert len(of_type(records, kind)) == 1, f"not exactly one {kind} record"
+
+
+def check_host(host, ports, errors, open_only, complete):
+    """A host record against the port and error records of its address."""
+    address = host["address"]
+    states = collections.Counter(port["state"] for port in ports)
+    reasons = collections.Counter((p["state"], p["reason"], p.get("from")) for p in ports)
+    told = {(r["state"], r["reason"], r.get("from")): r["count"] for r in host["reasons"]}
+    assert len(told) == len(host["reasons"]), f"{address}: a reason stands twice"
+    assert told == dict(reasons), f"{address}: reasons {told}, but port records {dict(reasons)}"
+    assert host["errors"] == len(errors), f"{address}: errors and error records differ"
+    assert ("closed" not in host) == open_only, f"{address}: counts and --open don't go together"
+    assert host["undecided"] == 0 or not complete, f"{address}: undecided in a complete scan"
+    for state in ["open"] if open_only else STATES:
+        assert host[state] == states[state], f"{address}: {state} and port records differ"
+
+
+def check_hosts(records, open_only, complete):
+    ports, errors = collections.defaultdict(list), collections.defaultdict(list)
+    for record in of_type(records, "port"):
+        ports[record["address"]].append(record)
+    for record in of_type(records, "error"):
+        errors[record["address"]].append(record)
+    hosts = {host["address"]: host for host in of_type(records, "host")}
+    assert len(hosts) == len(of_type(records, "host")), "a host has two records"
+    for address, host in hosts.items():
+        check_host(host, ports[address], errors[address], open_only, complete)
+    for address in ports:
+        silent = all(port["reason"] == "no-response" for port in ports[address])
+        silent = silent and not errors[address]
+        assert silent == (address not in hosts), f"{address}: host record and ports don't fit"
+
+
+def check_summary(records, open_only):
+    scan, summary = records[0], records[-1]
+    states = collections.Counter(port["state"] for port in of_type(records, "port"))
+    assert summary["hosts"] == scan["hosts"]
+    assert summary["ports"] == scan["hosts"] * scan["port_count"]
+    parts = [*(summary[state] for state in STATES), summary["undecided"], summary["errors"]]
+    assert sum(parts) == summary["ports"], f"{parts} do not add up to {summary['ports']}"
+    assert summary["errors"] == len(of_type(records, "error")), "errors and error records differ"
+    assert (summary["undecided"] == 0) or summary["end"] != "complete"
+    assert ("silent_addresses" not in summary) == open_only
+    for state in ["open"] if open_only else STATES:
+        assert summary[state] == states[state], f"{state} and the port records differ"
+    if not open_only:
+        hosts = of_type(records, "host")
+        assert summary["hosts_silent"] == summary["hosts"] - len(hosts)
+        assert summary["hosts_answered"] == sum(host["answered"] for host in hosts)
+
+
+def check_scan(records, open_only=None):
+    """Raises AssertionError unless the records are one scan that agrees with itself."""
+    check_order(records)
+    if open_only is None:
+        open_only = "silent_addresses" not in records[-1]
+    endpoints = [endpoint(r) for r in records if r["type"] in ("port", "error")]
+    twins = [key for key, count in collections.Counter(endpoints).items() if count > 1]
+    assert not twins, f"more than one record for {twins[:3]}"
+    check_hosts(records, open_only, records[-1]["end"] == "complete")
+    check_summary(records, open_only)
+
+
+def main(paths):
+    for path in paths:
+        try:
+            records = parse(pathlib.Path(path).read_text())
+            if any(record["type"] == "scan" for record in records):
+                check_scan(records)
+        except AssertionError as fault:
+            print(f"{path}: {fault}", file=sys.stderr)
+            return 1
+        print(f"{path}: {len(records)} records")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,164 @@
+"""The records' description, schema and examples say the same; the sinks' documents are valid."""
+
+import copy
+import csv
+import re
+import shutil
+import subprocess
+import unittest
+import xml.etree.ElementTree
+
+import records
+
+DOCUMENTS = records.ROOT / "tests" / "unit" / "documents"
+DESCRIPTION = (records.ROOT / "docs" / "records.md").read_text()
+DTD = records.ROOT.parent / "shared" / "data" / "xml" / "nmap.dtd"  # not ours: see its notice
+
+
+def section(kind):
+    """The part of the description that is about a type of record."""
+    return re.search(rf"^### {kind}\n(.*?)(?=^##)", DESCRIPTION, re.M | re.S)[1]
+
+
+def read(path):
+    return path.read_bytes().decode().replace("@VERSION@", "0.0.0")
+
+
+def properties(kind):
+    return records.SCHEMA["$defs"][kind]["properties"]
+
+
+class Description(unittest.TestCase):
+    def test_examples_are_valid(self):
+        for kind in records.VALIDATORS:
+            with self.subTest(kind):
+                (example,) = re.findall(r"```json\n(.*?)```", section(kind), re.S)
+                for record in records.parse(example):
+                    self.assertEqual(record["type"], kind)
+
+    def test_every_member_is_described(self):
+        for kind in records.VALIDATORS:
+            rows = re.findall(r"^\| (`[^|]*) \|", section(kind), re.M)
+            described = set(re.findall(r"`(\w+)`", " ".join(rows)))
+            missing = set(properties(kind)) - {"type"} - described
+            self.assertEqual(missing, set(), f"{kind}: not in the table of docs/records.md")
+
+    def test_reasons_are_the_scans_own(self):
+        source = (records.ROOT / "src" / "scan" / "reason.def").read_text()
+        rows = re.findall(r'^REASON\(\w+, "([^"]+)", STATE_(\w+),\s*"([^"]+)"\)', source, re.M)
+        expected = [(state.lower(), name, meaning) for name, state, meaning in rows]
+        row = r"^\| `(\w+)` \| `([\w-]+)` \| (.*) \|$"
+        self.assertEqual(sorted(re.findall(row, DESCRIPTION, re.M)), sorted(expected))
+        self.assertEqual(records.SCHEMA["$defs"]["reason"]["enum"], [name for name, _, _ in rows])
+
+
+class Schema(unittest.TestCase):
+    """A drift is a fault: the validator must not be one that says yes to everything."""
+
+    def setUp(self):
+        (self.port, *_) = records.parse(re.search(r"```json\n(.*?)```", section("port"), re.S)[1])
+
+    def refuse(self, **members):
+        record = copy.deepcopy(self.port)
+        for name, value in members.items():
+            if value is None:
+                del record[name]
+            else:
+                record[name] = value
+        with self.assertRaises(AssertionError):
+            records.validate(record)
+
+    def test_drifts_are_refused(self):
+        records.validate(self.port)
+        self.refuse(banner="SSH-2.0")
+        self.refuse(reason=None)
+        self.refuse(reason="because")
+        self.refuse(state="undecided")
+        self.refuse(port=65536)
+        self.refuse(port="22")
+        self.refuse(rtt_us=0)
+        self.refuse(tries=0)
+        self.refuse(time="2026-11-21 02:34:03")
+        self.refuse(address="localhost")
+        self.refuse(service={"name": "ssh"})
+        self.refuse(type="sport")
+
+    def test_streams_are_refused(self):
+        for text in ('{"type":"port"}\n', '{"type":"scan","type":"scan"}\n', "[]\n", "{}", "\x1b\n"):
+            with self.subTest(text), self.assertRaises(AssertionError):
+                records.parse(text)
+
+
+class Documents(unittest.TestCase):
+    """What the unit test of the sinks compares with, seen by those who read such documents."""
+
+    def for_each(self, suffix, check):
+        paths = sorted(DOCUMENTS.glob(f"*{suffix}"))
+        self.assertTrue(paths)
+        for path in paths:
+            with self.subTest(path.name):
+                check(path.name, read(path))
+
+    def test_json(self):
+        def check(name, text):
+            records.check_scan(records.parse(text), ".open." in name)
+
+        self.for_each(".jsonl", check)
+
+    def test_json_scans_must_agree_with_themselves(self):
+        good = records.parse(read(DOCUMENTS / "few-ports.jsonl"))
+        records.check_scan(good)
+        for at, record in enumerate(good):
+            with self.subTest(f"without the {record['type']} of line {at + 1}"):
+                with self.assertRaises(AssertionError):
+                    records.check_scan(good[:at] + good[at + 1 :])
+        with self.assertRaises(AssertionError):
+            records.check_scan(good[:2] + good[1:])
+
+    def test_csv(self):
+        header = "address protocol port state reason from tries rtt_us service error time".split()
+
+        def check(name, text):
+            rows = list(csv.reader(text.splitlines(keepends=True), strict=True))
+            self.assertEqual(rows[0], header)
+            self.assertEqual({len(row) for row in rows}, {len(header)})
+            self.assertEqual(text.count("\r\n"), text.count("\n"))
+            for row in rows[1:]:
+                self.assertNotRegex(" ".join(row), r"(^| )[=+@-]")
+
+        self.for_each(".csv", check)
+
+    def test_xml_tells_of_every_port(self):
+        def check(name, text):
+            run = xml.etree.ElementTree.fromstring(text)
+            asked = sum(int(info.get("numservices")) for info in run.iter("scaninfo"))
+            for host in run.iter("host"):
+                extra = sum(int(extraports.get("count")) for extraports in host.iter("extraports"))
+                told = extra + len(list(host.iter("port")))
+                self.assertTrue(told < asked if ".open." in name else told == asked)
+
+        self.for_each(".xml", check)
+
+    @unittest.skipUnless(DTD.exists(), f"{DTD.name} is not on this machine")
+    @unittest.skipUnless(shutil.which("xmllint"), "there is no xmllint")
+    def test_xml_follows_nmaps_document_type(self):
+        def check(name, text):
+            run = subprocess.run(
+                ["xmllint", "--noout", "--nonet", "--dtdvalid", str(DTD), "-"],
+                input=text, capture_output=True, encoding="utf-8", timeout=30,
+            )  # fmt: skip
+            self.assertEqual((run.returncode, run.stderr), (0, ""))
+
+        self.for_each(".xml", check)
+
+    def test_nothing_controls_a_terminal(self):
+        def check(name, text):
+            if ".colour." not in name:
+                self.assertNotRegex(text, r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+        for suffix in (".txt", ".jsonl", ".xml", ".csv", ".gnmap"):
+            self.for_each(suffix, check)
+
+
+if __name__ == "__main__":
+    unittest.main()
