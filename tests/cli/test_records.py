@@ -135,7 +135,7 @@ class Documents(unittest.TestCase):
             for host in run.iter("host"):
                 extra = sum(int(extraports.get("count")) for extraports in host.iter("extraports"))
                 told = extra + len(list(host.iter("port")))
-                self.assertTrue(told < asked if ".open." in name else told == asked)
+                self.assertTrue(told == asked or (told < asked and ".open." in name))
 
         self.for_each(".xml", check)
 
