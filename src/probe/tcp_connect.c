@@ -3,11 +3,10 @@
  * A socket serves one attempt after another. Refused and silent attempts leave it reusable; an open
  * port's connection is reset (SO_LINGER 0) by closing it, so that neither side keeps a TIME_WAIT.
  */
+#include "probe/tcp_connect.h"
+
 #include "base/clock.h"
-#include "base/deadlines.h"
 #include "net/resolve.h"
-#include "probe/error_queue.h"
-#include "scan/prober.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -15,273 +14,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define EVENTS 256       /* taken from epoll at a time */
-#define READY 4096       /* replies that wait for collect(); a power of two */
-#define REFUSALS 64      /* checked against the error queue at a time */
 #define SELF_CONNECTS 16 /* in a row before giving up on a port */
-#define RETRY_PAUSE                                                                                \
-    (10 * NANOSECONDS_PER_MILLISECOND)        /* after the machine ran out of something            \
-                                               */
-#define PATIENCE (5 * NANOSECONDS_PER_SECOND) /* before that becomes a failure */
+
+/* After the machine ran out of something, and until that becomes a failure. */
+#define RETRY_PAUSE (10 * NANOSECONDS_PER_MILLISECOND)
+#define PATIENCE (5 * NANOSECONDS_PER_SECOND)
 
 extern const struct prober_class prober_tcp_connect;
-
-struct attempt {
-    struct endpoint to;
-    uint64_t index, position;
-    uint64_t started; /* monotonic */
-    int fd;
-    bool watched; /* by epoll */
-    bool local;   /* the target is this machine */
-};
-
-/* Attempts on `refused_fd` that connect() itself reported as refused. Whether a RST or an ICMP
- * error refused them stands in the socket's error queue, which is read once for many. */
-struct refusal {
-    struct endpoint to;
-    uint32_t ready; /* place of its reply */
-};
-
-/* Numbers of attempts. */
-struct stack {
-    uint32_t *items;
-    uint32_t count;
-};
-
-struct tcp_connect {
-    struct prober base;
-    int epoll;
-    struct address_set self; /* this machine's own addresses */
-    struct rlimit old_limit;
-
-    struct attempt *attempts;
-    struct stack idle4, idle6; /* with an open socket and nothing to do */
-    struct stack unborn;       /* without a socket */
-    uint32_t capacity; /* sockets at the same time: lowered when the machine gives no more */
-    uint32_t in_flight;
-    struct deadlines deadlines;
-
-    struct reply ready[READY];
-    uint32_t ready_head, ready_count;
-    struct refusal refusals[REFUSALS];
-    uint32_t refusal_count;
-    int refused_fd;
-
-    uint64_t packets;
-    int exhausted;            /* errno of what the machine is out of, or 0 */
-    uint64_t exhausted_since; /* monotonic; without a success in between */
-    uint64_t retry_at;
-    const char *limit;
-};
-
-static const char *exhaustion_name(int code)
-{
-    switch (code) {
-    case EMFILE:
-    case ENFILE:
-        return "file descriptors";
-    case EADDRNOTAVAIL:
-    case EAGAIN:
-        return "ephemeral ports";
-    default:
-        return "kernel memory";
-    }
-}
-
-static bool is_exhaustion(int code)
-{
-    return code == EMFILE || code == ENFILE || code == EADDRNOTAVAIL || code == EAGAIN ||
-           code == ENOBUFS || code == ENOMEM;
-}
-
-static bool same_endpoint(const struct endpoint *one, const struct endpoint *other)
-{
-    return one->port.number == other->port.number && one->address.value == other->address.value &&
-           one->address.family == other->address.family;
-}
-
-static void stack_push(struct stack *stack, uint32_t item)
-{
-    stack->items[stack->count++] = item;
-}
-
-static uint32_t stack_pop(struct stack *stack)
-{
-    return stack->items[--stack->count];
-}
-
-/* ---- replies ---- */
-
-static struct reply *ready_push(struct tcp_connect *self, const struct attempt *attempt)
-{
-    struct reply *reply = &self->ready[(self->ready_head + self->ready_count++) % READY];
-    *reply = (struct reply){.index = attempt->index, .position = attempt->position};
-    return reply;
-}
-
-static struct reply *reply_answer(struct tcp_connect *self, const struct attempt *attempt,
-                                  enum port_state state, enum reason reason, uint64_t rtt)
-{
-    struct reply *reply = ready_push(self, attempt);
-    reply->kind = REPLY_ANSWER;
-    reply->state = state;
-    reply->reason = reason;
-    reply->rtt = rtt;
-    return reply;
-}
-
-static void reply_failure(struct tcp_connect *self, const struct attempt *attempt, int code)
-{
-    struct reply *reply = ready_push(self, attempt);
-    reply->kind = REPLY_FAILURE;
-    reply->code = code;
-}
-
-/* An ICMP error is an answer, unless it comes from this machine about another: then our own
- * firewall rejected the SYN and the port was never asked. (Host unreachable from ourselves is an
- * answer too: nobody on the link gave a link address for the target.) */
-static void reply_icmp(struct tcp_connect *self, const struct attempt *attempt,
-                       const struct icmp_error *error, uint64_t rtt)
-{
-    uint64_t index;
-    if (!attempt->local && error->reason != REASON_HOST_UNREACH &&
-        address_set_find(&self->self, &error->from, &index)) {
-        reply_failure(self, attempt, EPERM);
-        return;
-    }
-    struct reply *reply = reply_answer(self, attempt, STATE_FILTERED, error->reason, rtt);
-    if (error->from.value != attempt->to.address.value)
-        reply->from = error->from;
-}
-
-static void reply_silence(struct tcp_connect *self, const struct attempt *attempt)
-{
-    ready_push(self, attempt)->kind = REPLY_SILENCE;
-}
-
-/* Turns those refusals that an ICMP error caused into filtered ports. */
-static void refusals_check(struct tcp_connect *self)
-{
-    struct icmp_error error;
-    while (self->refusal_count && error_queue_next(self->refused_fd, &error)) {
-        for (uint32_t i = 0; i < self->refusal_count; i++) {
-            struct reply *reply = &self->ready[self->refusals[i].ready];
-            if (!same_endpoint(&self->refusals[i].to, &error.to))
-                continue;
-            reply->state = STATE_FILTERED;
-            reply->reason = error.reason;
-            if (error.from.value != error.to.address.value)
-                reply->from = error.from;
-        }
-    }
-    self->refusal_count = 0;
-}
-
-static void refusal_add(struct tcp_connect *self, const struct attempt *attempt, uint64_t rtt)
-{
-    if (self->refusal_count == REFUSALS || self->refused_fd != attempt->fd)
-        refusals_check(self);
-    self->refused_fd = attempt->fd;
-    self->refusals[self->refusal_count++] = (struct refusal){
-        .to = attempt->to,
-        .ready = (self->ready_head + self->ready_count) % READY,
-    };
-    reply_answer(self, attempt, STATE_CLOSED, REASON_CONN_REFUSED, rtt);
-}
-
-/* ---- sockets ---- */
-
-static int socket_open(enum address_family family)
-{
-    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
-    int fd = socket(family == ADDRESS_IPV4 ? AF_INET : AF_INET6,
-                    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-    if (fd < 0)
-        return -errno;
-    if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) ||
-        error_queue_enable(fd, family) < 0) {
-        int code = errno;
-        close(fd);
-        return -code;
-    }
-    return fd;
-}
-
-static void socket_close(struct tcp_connect *self, struct attempt *attempt)
-{
-    if (self->refused_fd == attempt->fd)
-        refusals_check(self);
-    close(attempt->fd);
-    attempt->fd = -1;
-    attempt->watched = false;
-}
-
-static uint32_t attempt_number(const struct tcp_connect *self, const struct attempt *attempt)
-{
-    return (uint32_t)(attempt - self->attempts);
-}
-
-static struct stack *idle_stack(struct tcp_connect *self, enum address_family family)
-{
-    return family == ADDRESS_IPV4 ? &self->idle4 : &self->idle6;
-}
-
-/* An attempt with a socket for `to`, or NULL: with an errno in *ret_code, or with 0 there when all
- * are in flight. */
-static struct attempt *attempt_take(struct tcp_connect *self, const struct address *to,
-                                    int *ret_code)
-{
-    struct stack *same = idle_stack(self, to->family);
-    struct stack *other = same == &self->idle4 ? &self->idle6 : &self->idle4;
-    struct attempt *attempt;
-    *ret_code = 0;
-    if (same->count)
-        return &self->attempts[stack_pop(same)];
-    if (self->in_flight + other->count < self->capacity && self->unborn.count) {
-        attempt = &self->attempts[stack_pop(&self->unborn)];
-    } else if (other->count) {
-        attempt = &self->attempts[stack_pop(other)];
-        socket_close(self, attempt);
-    } else {
-        return NULL;
-    }
-    attempt->fd = socket_open(to->family);
-    if (attempt->fd >= 0)
-        return attempt;
-    *ret_code = -attempt->fd;
-    stack_push(&self->unborn, attempt_number(self, attempt));
-    return NULL;
-}
-
-/* Puts an attempt that is over, and whose socket is unconnected, where it can be used again. A
- * socket that asked a link-local address cannot: the kernel keeps it bound to the interface
- * (tcp_v6_connect()). */
-static void attempt_give_back(struct tcp_connect *self, struct attempt *attempt)
-{
-    if (attempt->fd >= 0 && attempt->to.address.scope)
-        socket_close(self, attempt);
-    stack_push(attempt->fd < 0 ? &self->unborn : idle_stack(self, attempt->to.address.family),
-               attempt_number(self, attempt));
-}
-
-static int attempt_connect(const struct attempt *attempt)
-{
-    struct sockaddr_storage to;
-    socklen_t length = address_to_sockaddr(&attempt->to.address, attempt->to.port.number, &to);
-    return connect(attempt->fd, (const struct sockaddr *)&to, length) ? errno : 0;
-}
-
-/* Dissolves the association; a SYN that nobody answered is forgotten without a packet. */
-static void attempt_disconnect(struct tcp_connect *self, struct attempt *attempt)
-{
-    const struct sockaddr unspecified = {.sa_family = AF_UNSPEC};
-    if (connect(attempt->fd, &unspecified, sizeof(unspecified)))
-        socket_close(self, attempt);
-}
 
 /* ---- verdicts ---- */
 
@@ -360,7 +103,7 @@ static bool find_icmp(const struct attempt *attempt, struct icmp_error *ret_erro
 static void settle_open(struct tcp_connect *self, struct attempt *attempt, uint64_t rtt)
 {
     reply_answer(self, attempt, STATE_OPEN, REASON_SYN_ACK, handshake_rtt(attempt->fd, rtt));
-    socket_close(self, attempt);
+    attempt_close(self, attempt);
 }
 
 /* Ends an attempt of which connect(), asked again, said `code`. */
@@ -375,9 +118,9 @@ static void settle_error(struct tcp_connect *self, struct attempt *attempt, int 
         reply_silence(self, attempt);
     else
         reply_answer(self, attempt, STATE_FILTERED, reason_from_errno(code), rtt);
-    if (code == EALREADY) /* the ICMP error came while the kernel still waits */
-        attempt_disconnect(self, attempt);
 }
+
+/* ---- attempts ---- */
 
 enum progress {
     WAITING,       /* nothing is known yet */
@@ -385,43 +128,25 @@ enum progress {
     MET_OURSELVES, /* the connection is our own: ask again from another port */
 };
 
-/* Asks a connecting socket what became of it. `event` says that epoll reported something, so that
- * an ICMP error may be queued although the kernel still waits. */
-static enum progress attempt_settle(struct tcp_connect *self, struct attempt *attempt, bool event,
-                                    uint64_t now)
+/* Asks a connecting socket what became of it. */
+static enum progress attempt_settle(struct tcp_connect *self, struct attempt *attempt, uint64_t now)
 {
+    struct icmp_error error;
     uint64_t rtt = now - attempt->started;
     int code = attempt_connect(attempt);
     if (code == 0 || code == EISCONN) {
         if (met_ourselves(self, attempt))
             return MET_OURSELVES;
         settle_open(self, attempt, rtt);
-    } else if (code == ECONNREFUSED && !event) {
-        refusal_add(self, attempt, rtt);
     } else if (code != EALREADY) {
         settle_error(self, attempt, code, rtt);
-    } else {
-        struct icmp_error error;
-        if (!event || !find_icmp(attempt, &error))
-            return WAITING;
+    } else if (find_icmp(attempt, &error)) { /* it came while the kernel still waits */
         reply_icmp(self, attempt, &error, rtt);
         attempt_disconnect(self, attempt);
+    } else {
+        return WAITING;
     }
     return SETTLED;
-}
-
-/* Has epoll tell when something happens to the attempt's socket: once for the socket's whole life.
- */
-static int attempt_watch(struct tcp_connect *self, struct attempt *attempt)
-{
-    struct epoll_event event = {
-        .events = EPOLLOUT | EPOLLET,
-        .data.u32 = attempt_number(self, attempt),
-    };
-    if (!attempt->watched && epoll_ctl(self->epoll, EPOLL_CTL_ADD, attempt->fd, &event))
-        return errno;
-    attempt->watched = true;
-    return 0;
 }
 
 /* Begins to connect. Returns 0 with either a reply given or the attempt waiting (*ret_waiting), or
@@ -431,30 +156,52 @@ static int attempt_start(struct tcp_connect *self, struct attempt *attempt, bool
     for (int i = 0; i < SELF_CONNECTS; i++) {
         attempt->started = clock_monotonic();
         int code = attempt_connect(attempt);
-        enum progress progress = WAITING;
-        if (code == 0 || (code == EINPROGRESS && attempt->local))
-            /* The loopback device delivers during the call, so that a second one has the answer. */
-            progress = attempt_settle(self, attempt, false, clock_monotonic());
-        else if (code != EINPROGRESS)
-            return code;
-        self->packets++;
-        if (progress == SETTLED) {
-            *ret_waiting = false;
-            return 0;
-        }
-        if (progress == WAITING) {
+        bool connected = code == 0;
+        if (code == EINPROGRESS || code == EINTR) {
+            self->packets++;
             *ret_waiting = true;
             return attempt_watch(self, attempt);
         }
-        socket_close(self, attempt);
-        attempt->fd = socket_open(attempt->to.address.family);
-        if (attempt->fd < 0)
-            return -attempt->fd;
+        if (!connected && code != ECONNREFUSED)
+            return code;
+        self->packets++;
+        if (!connected || !met_ourselves(self, attempt)) {
+            uint64_t rtt = clock_monotonic() - attempt->started;
+            if (connected)
+                settle_open(self, attempt, rtt);
+            else
+                refusal_add(self, attempt, rtt);
+            *ret_waiting = false;
+            return 0;
+        }
+        code = attempt_reopen(self, attempt);
+        if (code)
+            return code;
     }
     return EADDRINUSE;
 }
 
 /* ---- the interface ---- */
+
+static const char *exhaustion_name(int code)
+{
+    switch (code) {
+    case EMFILE:
+    case ENFILE:
+        return "file descriptors";
+    case EADDRNOTAVAIL:
+    case EAGAIN:
+        return "ephemeral ports";
+    default:
+        return "kernel memory";
+    }
+}
+
+static bool is_exhaustion(int code)
+{
+    return code == EMFILE || code == ENFILE || code == EADDRNOTAVAIL || code == EAGAIN ||
+           code == ENOBUFS || code == ENOMEM;
+}
 
 static void note_exhaustion(struct tcp_connect *self, int code, uint64_t now)
 {
@@ -484,7 +231,8 @@ static bool settle_failure(struct tcp_connect *self, const struct attempt *attem
 static bool submit_one(struct tcp_connect *self, const struct probe *probe)
 {
     int code = 0;
-    struct attempt *attempt = attempt_take(self, &probe->to.address, &code);
+    struct attempt *attempt =
+        attempt_take(self, &probe->to.address, is_local(self, &probe->to.address), &code);
     if (!attempt) {
         const struct attempt failed = {.index = probe->index, .position = probe->position};
         return code && settle_failure(self, &failed, code);
@@ -492,7 +240,6 @@ static bool submit_one(struct tcp_connect *self, const struct probe *probe)
     attempt->to = probe->to;
     attempt->index = probe->index;
     attempt->position = probe->position;
-    attempt->local = is_local(self, &probe->to.address);
     bool waiting = false;
     code = attempt_start(self, attempt, &waiting);
     if (waiting && !code) {
@@ -502,7 +249,7 @@ static bool submit_one(struct tcp_connect *self, const struct probe *probe)
     } else {
         bool taken = !code || settle_failure(self, attempt, code);
         if (code && attempt->fd >= 0)
-            socket_close(self, attempt);
+            attempt_close(self, attempt);
         attempt_give_back(self, attempt);
         if (!taken)
             return false;
@@ -535,9 +282,9 @@ static void attempt_end(struct tcp_connect *self, struct attempt *attempt)
 static void attempt_restart(struct tcp_connect *self, struct attempt *attempt)
 {
     bool waiting = false;
-    socket_close(self, attempt);
-    attempt->fd = socket_open(attempt->to.address.family);
-    int code = attempt->fd < 0 ? -attempt->fd : attempt_start(self, attempt, &waiting);
+    int code = attempt_reopen(self, attempt);
+    if (!code)
+        code = attempt_start(self, attempt, &waiting);
     if (waiting && !code)
         return;
     if (code)
@@ -548,7 +295,7 @@ static void attempt_restart(struct tcp_connect *self, struct attempt *attempt)
 /* Returns whether nothing is known of the attempt yet. */
 static bool attempt_check(struct tcp_connect *self, struct attempt *attempt, uint64_t now)
 {
-    enum progress progress = attempt_settle(self, attempt, true, now);
+    enum progress progress = attempt_settle(self, attempt, now);
     if (progress == SETTLED)
         attempt_end(self, attempt);
     else if (progress == MET_OURSELVES)
@@ -644,18 +391,11 @@ static void tcp_connect_close(struct prober *base)
     struct tcp_connect *self = (struct tcp_connect *)base;
     if (!self)
         return;
-    for (uint32_t i = 0; i < self->deadlines.capacity; i++)
-        if (self->attempts[i].fd >= 0)
-            close(self->attempts[i].fd);
     if (self->epoll >= 0)
         close(self->epoll);
     setrlimit(RLIMIT_NOFILE, &self->old_limit);
     address_set_release(&self->self);
-    deadlines_release(&self->deadlines);
-    free(self->attempts);
-    free(self->idle4.items);
-    free(self->idle6.items);
-    free(self->unborn.items);
+    attempts_release(self);
     free(self);
 }
 
@@ -674,23 +414,6 @@ static uint32_t descriptors_available(struct tcp_connect *self)
     uint64_t reserve = (uint64_t)self->epoll + (limit.rlim_cur < 256 ? 8 : 64);
     uint64_t room = limit.rlim_cur > reserve ? limit.rlim_cur - reserve : 1;
     return room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
-}
-
-static int attempts_init(struct tcp_connect *self, uint32_t count)
-{
-    self->attempts = calloc(count, sizeof(*self->attempts));
-    self->idle4.items = calloc(count, sizeof(uint32_t));
-    self->idle6.items = calloc(count, sizeof(uint32_t));
-    self->unborn.items = calloc(count, sizeof(uint32_t));
-    if (!self->attempts || !self->idle4.items || !self->idle6.items || !self->unborn.items ||
-        deadlines_init(&self->deadlines, count) < 0)
-        return -ENOMEM;
-    for (uint32_t i = count; i > 0; i--) {
-        self->attempts[i - 1].fd = -1;
-        stack_push(&self->unborn, i - 1);
-    }
-    self->capacity = count;
-    return 0;
 }
 
 static int tcp_connect_open(const struct prober_options *options, struct prober **ret_prober,

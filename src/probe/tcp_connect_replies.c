@@ -1,0 +1,81 @@
+/* The connect prober's replies: what has been found out and not been collected yet. */
+#include "probe/tcp_connect.h"
+
+#include <errno.h>
+
+static struct reply *ready_push(struct tcp_connect *self, const struct attempt *attempt)
+{
+    struct reply *reply = &self->ready[(self->ready_head + self->ready_count++) % READY];
+    *reply = (struct reply){.index = attempt->index, .position = attempt->position};
+    return reply;
+}
+
+struct reply *reply_answer(struct tcp_connect *self, const struct attempt *attempt,
+                           enum port_state state, enum reason reason, uint64_t rtt)
+{
+    struct reply *reply = ready_push(self, attempt);
+    reply->kind = REPLY_ANSWER;
+    reply->state = state;
+    reply->reason = reason;
+    reply->rtt = rtt;
+    return reply;
+}
+
+void reply_failure(struct tcp_connect *self, const struct attempt *attempt, int code)
+{
+    struct reply *reply = ready_push(self, attempt);
+    reply->kind = REPLY_FAILURE;
+    reply->code = code;
+}
+
+/* An ICMP error is an answer, unless it comes from this machine about another: then our own
+ * firewall rejected the SYN and the port was never asked. (Host unreachable from ourselves is an
+ * answer too: nobody on the link gave a link address for the target.) */
+void reply_icmp(struct tcp_connect *self, const struct attempt *attempt,
+                const struct icmp_error *error, uint64_t rtt)
+{
+    uint64_t index;
+    if (!attempt->local && error->reason != REASON_HOST_UNREACH &&
+        address_set_find(&self->self, &error->from, &index)) {
+        reply_failure(self, attempt, EPERM);
+        return;
+    }
+    struct reply *reply = reply_answer(self, attempt, STATE_FILTERED, error->reason, rtt);
+    if (error->from.value != attempt->to.address.value)
+        reply->from = error->from;
+}
+
+void reply_silence(struct tcp_connect *self, const struct attempt *attempt)
+{
+    ready_push(self, attempt)->kind = REPLY_SILENCE;
+}
+
+/* Turns those refusals that an ICMP error caused into filtered ports. */
+void refusals_check(struct tcp_connect *self)
+{
+    struct icmp_error error;
+    while (self->refusal_count && error_queue_next(self->refused_fd, &error)) {
+        for (uint32_t i = 0; i < self->refusal_count; i++) {
+            struct reply *reply = &self->ready[self->refusals[i].ready];
+            if (!same_endpoint(&self->refusals[i].to, &error.to))
+                continue;
+            reply->state = STATE_FILTERED;
+            reply->reason = error.reason;
+            if (error.from.value != error.to.address.value)
+                reply->from = error.from;
+        }
+    }
+    self->refusal_count = 0;
+}
+
+void refusal_add(struct tcp_connect *self, const struct attempt *attempt, uint64_t rtt)
+{
+    if (self->refusal_count == REFUSALS || self->refused_fd != attempt->fd)
+        refusals_check(self);
+    self->refused_fd = attempt->fd;
+    self->refusals[self->refusal_count++] = (struct refusal){
+        .to = attempt->to,
+        .ready = (self->ready_head + self->ready_count) % READY,
+    };
+    reply_answer(self, attempt, STATE_CLOSED, REASON_CONN_REFUSED, rtt);
+}
