@@ -4,12 +4,14 @@
 #include "base/clock.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define LOOK_PERIOD (50 * NANOSECONDS_PER_MILLISECOND)
 #define BURST_TIME 0.01 /* seconds' worth of probes that may leave at once */
+#define BURST_MINIMUM 2 /* so that a turn that comes late does not lose what it was late by */
 
 void pace_init(struct pace *pace, uint64_t rate, const char *tracking, uint64_t now)
 {
@@ -58,12 +60,11 @@ uint32_t pace_allow(struct pace *pace, uint32_t wanted, uint64_t now)
         return 0;
     if (pace->rate == 0)
         return wanted;
-    double burst = (double)pace->rate * BURST_TIME;
+    double burst = fmax(BURST_MINIMUM, (double)pace->rate * BURST_TIME);
     double passed = (double)(now - pace->refilled) / (double)NANOSECONDS_PER_SECOND;
     pace->refilled = now;
     pace->tokens += passed * (double)pace->rate;
-    if (pace->tokens > burst)
-        pace->tokens = burst > 1 ? burst : 1;
+    pace->tokens = fmin(pace->tokens, burst);
     return pace->tokens < (double)wanted ? (uint32_t)pace->tokens : wanted;
 }
 
