@@ -3,38 +3,75 @@
 
 #include <math.h>
 
-#define Z95 1.959964 /* of the standard normal distribution, two-sided */
-
-/* Upper end of the Wilson score interval for `hits` of `trials` (Wilson 1927). */
-static double wilson_upper(double hits, double trials)
+/* The logarithm of how likely it is that `missing` ports answer and were not heard, but for a term
+ * that is the same for all numbers. If H ports were heard, which lost `lost` attempts in all before
+ * they were, then the likelihood of M more that lost all their k attempts is
+ *
+ *     C(H + M, M) q^(lost + k M) (1 - q)^H
+ *
+ * which is averaged over the unknown q with Jeffreys' prior for a share, Beta(1/2, 1/2), and over
+ * the number of ports with the prior 1 / (H + M): a Beta function remains. */
+static double log_likelihood(double heard, double lost, double passes, double missing)
 {
-    double share = hits / trials;
-    double z2 = Z95 * Z95;
-    double centre = share + z2 / (2 * trials);
-    double margin = Z95 * sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials));
-    return fmin(1, (centre + margin) / (1 + z2 / trials));
+    int sign; /* lgamma() would write it to a variable that all threads share */
+    double losses = lost + passes * missing + 0.5;
+    return lgamma_r(heard + missing, &sign) - lgamma_r(missing + 1, &sign) +
+           lgamma_r(losses, &sign) - lgamma_r(losses + heard + 0.5, &sign);
+}
+
+/* Up to so many are looked at together with `missing`: one in a hundred is precise enough. */
+static double block_size(double missing)
+{
+    return 1 + floor(missing / 100);
+}
+
+#define NEGLIGIBLE 30 /* below the highest logarithm: one in ten million million */
+
+/* With 95% certainty no more ports are missing than this. */
+static double missing_upper(double heard, double lost, double passes, double silent)
+{
+    double highest = -INFINITY, total = 0, sum = 0, missing = 0;
+    for (double at = 0; at <= silent; at += block_size(at)) {
+        double likelihood = log_likelihood(heard, lost, passes, at);
+        if (likelihood < highest - NEGLIGIBLE)
+            break; /* there is one peak only */
+        double higher = fmax(highest, likelihood);
+        total = total * exp(highest - higher) + block_size(at) * exp(likelihood - higher);
+        highest = higher;
+    }
+    for (double at = 0; at <= silent && sum < 0.95 * total; at += block_size(at)) {
+        sum += block_size(at) * exp(log_likelihood(heard, lost, passes, at) - highest);
+        missing = at + block_size(at) - 1;
+    }
+    return fmin(missing, silent);
 }
 
 struct recall recall_estimate(const uint64_t *answers, unsigned passes, uint64_t silent)
 {
-    uint64_t sum = 0;
-    for (unsigned i = 0; i < passes; i++)
-        sum += answers[i];
+    uint64_t heard = 0;
+    double lost = 0;
+    for (unsigned i = 0; i < passes; i++) {
+        heard += answers[i];
+        lost += (double)i * (double)answers[i];
+    }
     if (silent == 0)
-        return (struct recall){.known = sum > 0, .estimate = 1, .low = 1};
+        return (struct recall){.known = heard > 0, .estimate = 1, .low = 1};
     /* If a port that answers loses an attempt with chance q, then each pass finds q times as many
      * as the one before it: pooled over the passes, q is what passes 2…k found to what passes 1…k-1
      * did. */
-    double later = (double)(sum - (passes ? answers[0] : 0));
-    double earlier = (double)(sum - (passes ? answers[passes - 1] : 0));
+    double later = (double)(heard - (passes ? answers[0] : 0));
+    double earlier = (double)(heard - (passes ? answers[passes - 1] : 0));
     if (passes < 2 || earlier <= 0)
         return (struct recall){0};
     if (later > earlier)
         later = earlier; /* the passes find more and more: nothing is known to be found */
     double mean = (later + 0.5) / (earlier + 1); /* Jeffreys prior: no loss seen is not no loss */
+    double least = (double)heard / ((double)heard + (double)silent);
+    double estimate = fmax(least, 1 - pow(mean, passes));
+    double missing = missing_upper((double)heard, lost, passes, (double)silent);
     return (struct recall){
         .known = true,
-        .estimate = 1 - pow(fmin(1, mean), passes),
-        .low = 1 - pow(wilson_upper(later, earlier), passes),
+        .estimate = estimate,
+        .low = fmin(estimate, (double)heard / ((double)heard + missing)),
     };
 }

@@ -7,11 +7,11 @@
 struct recall {
     bool known;      /* false: nothing answered, or only one pass was made with silence left */
     double estimate; /* share of the answering ports that have answered, 0 to 1 */
-    double low;      /* lower end of the 95% confidence interval; the upper one is 1 */
+    double low;      /* with 95% certainty the share is not below this */
 };
 
 /* `answers[k]` ports first answered in pass k, of `passes` passes; `silent` are left. With nothing
  * silent the recall is 1. Otherwise, with the chance q that one attempt at a port that answers is
- * lost taken from how much later passes found (Wilson score interval, 1927), the recall after k
- * passes is 1 - q^k. Pure. */
+ * lost taken from how much later passes found, the expected recall after k passes is 1 - q^k; the
+ * lower bound counts both with q being other than estimated and with this scan's own luck. Pure. */
 struct recall recall_estimate(const uint64_t *answers, unsigned passes, uint64_t silent);

@@ -1,0 +1,213 @@
+/* The recall estimate: by hand, and against thousands of simulated scans of which the truth is
+ * known. */
+#include "scan/recall.h"
+
+#include "base/random.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define PASSES_MAXIMUM 8
+
+static void nothing_silent_is_all(void **state)
+{
+    (void)state;
+    const struct recall one = recall_estimate((const uint64_t[]){10}, 1, 0);
+    assert_true(one.known && one.estimate >= 1 && one.low >= 1);
+    const struct recall two = recall_estimate((const uint64_t[]){10, 5}, 2, 0);
+    assert_true(two.known && two.estimate >= 1 && two.low >= 1);
+}
+
+static void without_evidence_nothing_is_known(void **state)
+{
+    (void)state;
+    const uint64_t none[PASSES_MAXIMUM] = {0};
+    assert_false(recall_estimate(none, 0, 7).known); /* not one pass was finished */
+    assert_false(recall_estimate((const uint64_t[]){10}, 1, 7).known);
+    for (unsigned passes = 1; passes <= PASSES_MAXIMUM; passes++)
+        assert_false(recall_estimate(none, passes, 7).known);
+    /* Answers that only the last pass brought tell nothing about what is lost. */
+    assert_false(recall_estimate((const uint64_t[]){0, 0, 4}, 3, 7).known);
+    assert_false(recall_estimate(none, 3, 0).known);
+}
+
+static void assert_near(double value, double expected, double distance)
+{
+    if (!(fabs(value - expected) <= distance))
+        fail_msg("%.9g is not %.9g", value, expected);
+}
+
+/* A tenth was lost each time, so that a hundredth, then a thousandth of all is left. */
+static void each_pass_finds_its_share(void **state)
+{
+    (void)state;
+    const uint64_t answers[] = {90000, 9000, 900};
+    const struct recall two = recall_estimate(answers, 2, 50000);
+    const struct recall three = recall_estimate(answers, 3, 50000);
+    assert_true(two.known && three.known);
+    assert_near(two.estimate, 0.99, 0.0001);
+    assert_near(three.estimate, 0.999, 0.0001);
+    assert_in_range((uint64_t)(two.low * 1e6), 988000, 990000);
+    assert_in_range((uint64_t)(three.low * 1e6), 998500, 999000);
+}
+
+/* No loss seen is not no loss, and more answers make it surer. */
+static void certainty_grows_with_evidence(void **state)
+{
+    (void)state;
+    double last = 0;
+    for (uint64_t heard = 1; heard <= 1000000; heard *= 10) {
+        const struct recall recall = recall_estimate((const uint64_t[]){heard, 0}, 2, 1000000);
+        assert_true(recall.known && recall.estimate < 1);
+        assert_true(recall.low <= recall.estimate && recall.estimate > last);
+        last = recall.estimate;
+    }
+    assert_true(last > 0.999999);
+}
+
+/* Where fewer are silent, fewer can be missing. */
+static void what_is_silent_bounds_what_is_missing(void **state)
+{
+    (void)state;
+    const uint64_t answers[] = {30, 20};
+    const double wide = recall_estimate(answers, 2, 1000000).low;
+    const double narrow = recall_estimate(answers, 2, 5).low;
+    assert_true(narrow > wide);
+    assert_true(narrow >= 50.0 / 55.0);
+}
+
+/* Passes that find more and more: a host that wakes up, say. */
+static void growing_answers_promise_nothing(void **state)
+{
+    (void)state;
+    const struct recall recall = recall_estimate((const uint64_t[]){1, 10, 100}, 3, 100000);
+    assert_true(recall.known);
+    assert_true(recall.low >= 0 && recall.low <= recall.estimate && recall.estimate < 0.2);
+}
+
+static void the_largest_numbers_are_no_trouble(void **state)
+{
+    (void)state;
+    static const uint64_t heard[] = {1, 1000, 1000000000, UINT64_C(1) << 60};
+    for (size_t i = 0; i < sizeof(heard) / sizeof(heard[0]); i++)
+        for (uint64_t late = 0; late <= heard[i] / 2; late += heard[i] / 4 + 1) {
+            const uint64_t answers[] = {heard[i], late};
+            const struct recall recall = recall_estimate(answers, 2, INT64_MAX);
+            assert_true(recall.known && recall.estimate <= 1 && recall.estimate >= 0);
+            assert_true(recall.low <= recall.estimate && recall.low >= 0);
+        }
+}
+
+/* ---- simulated scans ---- */
+
+static uint64_t draws;
+
+static double chance(void)
+{
+    return (double)(mix64(draws++) >> 11) * 0x1p-53;
+}
+
+/* The ports that answer lose each attempt with chance `loss`; three hundred others never answer.
+ * The scan makes `passes` passes, or with `wanted` goes on until the estimate is so good. */
+struct world {
+    unsigned ports, passes;
+    double loss, wanted;
+};
+
+#define DEAD 300
+#define SCANS 2000
+
+static unsigned scan_once(const struct world *world, struct recall *ret_recall)
+{
+    uint64_t answers[PASSES_MAXIMUM] = {0};
+    unsigned missing = world->ports;
+    for (unsigned pass = 0; pass < world->passes; pass++) {
+        for (unsigned left = missing; left > 0; left--)
+            if (chance() >= world->loss) {
+                answers[pass]++;
+                missing--;
+            }
+        *ret_recall = recall_estimate(answers, pass + 1, missing + DEAD);
+        if (world->wanted > 0 && ret_recall->known && ret_recall->estimate >= world->wanted)
+            break;
+    }
+    return world->ports - missing;
+}
+
+static void assert_honest(const struct world *world)
+{
+    unsigned covered = 0, known = 0;
+    double truth = 0, estimate = 0, squares = 0;
+    for (unsigned i = 0; i < SCANS; i++) {
+        struct recall recall;
+        const double heard = (double)scan_once(world, &recall) / world->ports;
+        if (!recall.known)
+            continue;
+        const double difference = recall.estimate - heard;
+        known++;
+        covered += heard >= recall.low;
+        truth += heard;
+        estimate += recall.estimate;
+        squares += difference * difference;
+    }
+    /* Almost never without an estimate, and the bound holds in 95 of 100 scans. */
+    assert_in_range(known, SCANS * 98 / 100, SCANS);
+    if (covered < known * 0.945)
+        fail_msg("loss %g, %u ports, %u passes: the bound holds in %u of %u", world->loss,
+                 world->ports, world->passes, covered, known);
+    /* On average it is right, or errs by a little on the side of promising less. */
+    const double bias = (estimate - truth) / known, error = sqrt(squares) / known;
+    if (bias > 4 * error + 1e-6 || bias < -(1 - truth / known) - 2.0 / world->ports)
+        fail_msg("loss %g, %u ports, %u passes: %g, in truth %g", world->loss, world->ports,
+                 world->passes, estimate / known, truth / known);
+}
+
+static void the_bound_holds_after_any_number_of_passes(void **state)
+{
+    (void)state;
+    static const double losses[] = {0.001, 0.01, 0.05, 0.2, 0.5};
+    static const unsigned ports[] = {20, 500};
+    static const unsigned passes[] = {2, 4};
+    draws = 1;
+    for (size_t i = 0; i < 5; i++)
+        for (size_t j = 0; j < 2; j++)
+            for (size_t k = 0; k < 2; k++) {
+                const struct world world = {
+                    .ports = ports[j], .passes = passes[k], .loss = losses[i]};
+                assert_honest(&world);
+            }
+}
+
+/* A scan stops when it likes its estimate, which must not make the bound a lie. */
+static void the_bound_holds_when_the_scan_stops_by_itself(void **state)
+{
+    (void)state;
+    static const double losses[] = {0.01, 0.05, 0.2, 0.5};
+    draws = 1000000000;
+    for (size_t i = 0; i < 4; i++) {
+        const struct world world = {
+            .ports = 500, .passes = PASSES_MAXIMUM, .loss = losses[i], .wanted = 0.99};
+        assert_honest(&world);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_silent_is_all),
+        cmocka_unit_test(without_evidence_nothing_is_known),
+        cmocka_unit_test(each_pass_finds_its_share),
+        cmocka_unit_test(certainty_grows_with_evidence),
+        cmocka_unit_test(what_is_silent_bounds_what_is_missing),
+        cmocka_unit_test(growing_answers_promise_nothing),
+        cmocka_unit_test(the_largest_numbers_are_no_trouble),
+        cmocka_unit_test(the_bound_holds_after_any_number_of_passes),
+        cmocka_unit_test(the_bound_holds_when_the_scan_stops_by_itself),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
