@@ -1,0 +1,118 @@
+/* The ledger against an array of states. */
+#include "scan/ledger.h"
+
+#include "base/random.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void everything_is_silent_at_first(void **state)
+{
+    (void)state;
+    struct ledger ledger;
+    assert_int_equal(ledger_init(&ledger, 100), 0);
+    assert_int_equal(ledger.count, 100);
+    assert_int_equal(ledger.counts[STATE_SILENT], 100);
+    for (uint64_t index = 0; index < 100; index++) {
+        assert_int_equal(ledger_get(&ledger, index), STATE_SILENT);
+        assert_int_equal(ledger_next_silent(&ledger, index), index);
+    }
+    assert_int_equal(ledger_next_silent(&ledger, 100), 100);
+    ledger_release(&ledger);
+    assert_int_equal(ledger.count, 0);
+}
+
+static void the_first_answer_counts(void **state)
+{
+    (void)state;
+    struct ledger ledger;
+    assert_int_equal(ledger_init(&ledger, 64), 0);
+    assert_true(ledger_set(&ledger, 31, STATE_OPEN));
+    assert_true(ledger_set(&ledger, 32, STATE_CLOSED));
+    assert_true(ledger_set(&ledger, 33, STATE_FILTERED));
+    /* Neither a duplicate nor a contradiction changes anything. */
+    for (enum port_state later = STATE_OPEN; later <= STATE_FILTERED; later++)
+        for (uint64_t index = 31; index <= 33; index++)
+            assert_false(ledger_set(&ledger, index, later));
+    assert_int_equal(ledger_get(&ledger, 31), STATE_OPEN);
+    assert_int_equal(ledger_get(&ledger, 32), STATE_CLOSED);
+    assert_int_equal(ledger_get(&ledger, 33), STATE_FILTERED);
+    assert_int_equal(ledger_get(&ledger, 30), STATE_SILENT);
+    assert_int_equal(ledger_get(&ledger, 34), STATE_SILENT);
+    assert_int_equal(ledger.counts[STATE_SILENT], 61);
+    assert_int_equal(ledger.counts[STATE_OPEN], 1);
+    assert_int_equal(ledger.counts[STATE_CLOSED], 1);
+    assert_int_equal(ledger.counts[STATE_FILTERED], 1);
+    assert_int_equal(ledger_next_silent(&ledger, 31), 34);
+    ledger_release(&ledger);
+}
+
+#define COUNT_MAXIMUM 200
+
+static void assert_agrees(const struct ledger *ledger, const enum port_state *states)
+{
+    uint64_t counts[4] = {0}, next = ledger->count;
+    for (uint64_t index = ledger->count; index-- > 0;) {
+        counts[states[index]]++;
+        if (states[index] == STATE_SILENT)
+            next = index;
+        assert_int_equal(ledger_get(ledger, index), states[index]);
+        assert_int_equal(ledger_next_silent(ledger, index), next);
+    }
+    assert_memory_equal(ledger->counts, counts, sizeof(counts));
+    assert_int_equal(ledger_next_silent(ledger, ledger->count), ledger->count);
+}
+
+/* Filled at random until nothing is silent, for sizes on both sides of the words' ends. */
+static void it_agrees_with_an_array(void **state)
+{
+    (void)state;
+    static const uint64_t counts[] = {1, 2, 31, 32, 33, 63, 64, 65, 96, 127, COUNT_MAXIMUM};
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        enum port_state states[COUNT_MAXIMUM] = {STATE_SILENT};
+        struct ledger ledger;
+        assert_int_equal(ledger_init(&ledger, counts[i]), 0);
+        for (uint64_t step = 0; ledger.counts[STATE_SILENT]; step++) {
+            const uint64_t index = mix64(step) % counts[i];
+            const enum port_state next = (enum port_state)(1 + mix64(step + 1000000) % 3);
+            assert_int_equal(ledger_set(&ledger, index, next), states[index] == STATE_SILENT);
+            if (states[index] == STATE_SILENT)
+                states[index] = next;
+            assert_agrees(&ledger, states);
+        }
+        ledger_release(&ledger);
+    }
+}
+
+/* A ledger of four thousand million ports is used before its memory is touched. */
+static void a_large_ledger_is_lazy(void **state)
+{
+    (void)state;
+    struct ledger ledger;
+    const uint64_t count = (UINT64_C(1) << 32) + 5;
+    assert_int_equal(ledger_init(&ledger, count), 0);
+    assert_true(ledger_set(&ledger, count - 1, STATE_OPEN));
+    assert_true(ledger_set(&ledger, 0, STATE_CLOSED));
+    assert_int_equal(ledger_get(&ledger, count - 1), STATE_OPEN);
+    assert_int_equal(ledger_get(&ledger, count - 2), STATE_SILENT);
+    assert_int_equal(ledger_next_silent(&ledger, 0), 1);
+    assert_int_equal(ledger_next_silent(&ledger, count - 1), count);
+    assert_int_equal(ledger.counts[STATE_SILENT], count - 2);
+    ledger_release(&ledger);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everything_is_silent_at_first),
+        cmocka_unit_test(the_first_answer_counts),
+        cmocka_unit_test(it_agrees_with_an_array),
+        cmocka_unit_test(a_large_ledger_is_lazy),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
