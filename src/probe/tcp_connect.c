@@ -20,6 +20,9 @@
 #define EVENTS 256       /* taken from epoll at a time */
 #define SELF_CONNECTS 16 /* in a row before giving up on a port */
 
+/* How often it is asked whether an attempt has waited long enough. */
+#define RECHECK (100 * NANOSECONDS_PER_MILLISECOND)
+
 /* After the machine ran out of something, and until that becomes a failure. */
 #define RETRY_PAUSE (10 * NANOSECONDS_PER_MILLISECOND)
 #define PATIENCE (5 * NANOSECONDS_PER_SECOND)
@@ -227,6 +230,15 @@ static bool settle_failure(struct tcp_connect *self, const struct attempt *attem
     return true;
 }
 
+/* When to look whether the attempt has waited long enough: at the latest after RECHECK. */
+static void attempt_schedule(struct tcp_connect *self, struct attempt *attempt, uint64_t now)
+{
+    uint64_t due = attempt->started + self->options.timeout(self->options.user, attempt->index);
+    if (due > now + RECHECK)
+        due = now + RECHECK;
+    deadlines_add(&self->deadlines, attempt_number(self, attempt), due);
+}
+
 /* Returns false when the probe was not taken. */
 static bool submit_one(struct tcp_connect *self, const struct probe *probe)
 {
@@ -244,8 +256,7 @@ static bool submit_one(struct tcp_connect *self, const struct probe *probe)
     code = attempt_start(self, attempt, &waiting);
     if (waiting && !code) {
         self->in_flight++;
-        deadlines_add(&self->deadlines, attempt_number(self, attempt),
-                      attempt->started + probe->timeout);
+        attempt_schedule(self, attempt, attempt->started);
     } else {
         bool taken = !code || settle_failure(self, attempt, code);
         if (code && attempt->fd >= 0)
@@ -312,6 +323,11 @@ static void expire(struct tcp_connect *self, uint64_t now)
     while (self->ready_count < READY / 2 && deadlines_first(&self->deadlines, &number, &due) &&
            due <= now) {
         struct attempt *attempt = &self->attempts[number];
+        if (now - attempt->started < self->options.timeout(self->options.user, attempt->index)) {
+            deadlines_remove(&self->deadlines, number);
+            attempt_schedule(self, attempt, now);
+            continue;
+        }
         if (!attempt_check(self, attempt, now))
             continue;
         reply_silence(self, attempt);
@@ -423,6 +439,7 @@ static int tcp_connect_open(const struct prober_options *options, struct prober 
     if (!self)
         return error_set(error, ENOMEM, "no memory for the prober");
     self->base.class = &prober_tcp_connect;
+    self->options = *options;
     self->refused_fd = -1;
     getrlimit(RLIMIT_NOFILE, &self->old_limit);
     self->epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -48,6 +48,7 @@ struct stack {
 struct tcp_connect {
     struct prober base;
     int epoll;
+    struct prober_options options;
     struct address_set self; /* this machine's own addresses */
     struct rlimit old_limit;
 

@@ -10,11 +10,16 @@ struct probe {
     struct endpoint to;
     uint64_t index;    /* handed back in the reply */
     uint64_t position; /* handed back in the reply; see oldest() */
-    uint64_t timeout;  /* nanoseconds after which nothing heard is a REPLY_SILENCE */
 };
 
 struct prober_options {
     uint32_t in_flight; /* attempts wanted at the same time; fewer when the machine gives less */
+
+    /* After how many nanoseconds nothing heard of an index is a REPLY_SILENCE, by what is known
+     * now: asked again while an attempt waits, because the first answers of a host tell how far
+     * away it is. */
+    uint64_t (*timeout)(void *user, uint64_t index);
+    void *user;
 };
 
 struct prober_facts {

@@ -373,8 +373,6 @@ static void batch_fill(struct scan *scan)
             .to = plan_endpoint(scan->plan, index),
             .index = index,
             .position = position,
-            .timeout = rtt_timeout(host_rtt(scan, plan_host(scan->plan, index)), &scan->all,
-                                   scan->at.pass, &scan->options.timeouts),
         };
     }
 }
@@ -547,9 +545,18 @@ static void summarise(const struct scan *scan, enum scan_end end, struct scan_su
     };
 }
 
+static uint64_t attempt_timeout(void *user, uint64_t index)
+{
+    struct scan *scan = user;
+    return rtt_timeout(host_rtt(scan, plan_host(scan->plan, index)), &scan->all, scan->at.pass,
+                       &scan->options.timeouts);
+}
+
 static int open_prober(struct scan *scan, struct error *error)
 {
     const struct prober_options options = {
+        .timeout = attempt_timeout,
+        .user = scan,
         .in_flight = scan->options.in_flight ? scan->options.in_flight : IN_FLIGHT,
     };
     int failed = scan->class->open(&options, &scan->prober, error);
