@@ -1,8 +1,20 @@
-/* Words for the ends of scans and for local failures. */
+/* What records mean, and words for the ends of scans and for local failures. */
 #include "scan/record.h"
 
 #include <errno.h>
 #include <string.h>
+
+/* That a host or network is unreachable is what others say about it, even where the kernel does not
+ * tell who. */
+bool port_record_is_from_target(const struct port_record *record)
+{
+    if (record->state != STATE_FILTERED)
+        return true;
+    if (record->from.family != ADDRESS_NONE)
+        return false;
+    return record->reason == REASON_PORT_UNREACH || record->reason == REASON_PROTO_UNREACH ||
+           record->reason == REASON_HOST_PROHIBITED || record->reason == REASON_ADMIN_PROHIBITED;
+}
 
 const char *scan_end_name(enum scan_end end)
 {

@@ -19,6 +19,9 @@ struct port_record {
     uint64_t time;       /* wall clock, nanoseconds */
 };
 
+/* Whether it shows that the target itself is there. */
+bool port_record_is_from_target(const struct port_record *record);
+
 /* This machine could not ask. */
 struct error_record {
     uint64_t index;

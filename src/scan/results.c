@@ -30,7 +30,8 @@ struct host_details {
     struct exception *exceptions; /* ascending by port once sealed */
     size_t exception_count, exception_capacity;
     size_t open_capacity;
-    uint64_t *failed; /* a bit for each port; NULL while none has failed */
+    uint64_t *failed; /* a bit for each port; NULL while none has failed by itself */
+    int code;         /* errno for which no port without a state could be asked, or 0 */
 };
 
 struct results {
@@ -264,18 +265,6 @@ static int add_not_open(struct results *results, struct host_result *host,
     return 0;
 }
 
-/* Whether a record shows that the target itself is there. An unreachable host or network is what
- * others say about it, even where the kernel does not tell who. */
-static bool comes_from_target(const struct port_record *record)
-{
-    if (record->state != STATE_FILTERED)
-        return true;
-    if (record->from.family != ADDRESS_NONE)
-        return false;
-    return record->reason == REASON_PORT_UNREACH || record->reason == REASON_PROTO_UNREACH ||
-           record->reason == REASON_HOST_PROHIBITED || record->reason == REASON_ADMIN_PROHIBITED;
-}
-
 int results_add_port(struct results *results, const struct port_record *record)
 {
     if (record->reason == REASON_NO_RESPONSE)
@@ -285,7 +274,7 @@ int results_add_port(struct results *results, const struct port_record *record)
         return -ENOMEM;
     int result =
         record->state == STATE_OPEN ? add_open(host, record) : add_not_open(results, host, record);
-    if (result == 0 && comes_from_target(record))
+    if (result == 0 && port_record_is_from_target(record))
         host->answered = true;
     return result;
 }
@@ -293,7 +282,26 @@ int results_add_port(struct results *results, const struct port_record *record)
 static bool has_failed(const struct host_result *host, uint32_t port)
 {
     const uint64_t *failed = host->details->failed;
-    return failed && failed[port / 64] >> port % 64 & 1;
+    return host->details->code || (failed && failed[port / 64] >> port % 64 & 1);
+}
+
+/* Counts `count` more ports that failed for the reason `code`. */
+static int add_failed(struct host_result *host, int code, uint64_t count)
+{
+    size_t at = 0;
+    while (at < host->error_count && host->errors[at].code != code)
+        at++;
+    if (at == host->error_count) {
+        struct error_group *errors = reallocarray(host->errors, at + 1, sizeof(*errors));
+        if (!errors)
+            return -ENOMEM;
+        errors[at] = (struct error_group){.code = code};
+        host->errors = errors;
+        host->error_count++;
+    }
+    host->errors[at].count += count;
+    host->failed += count;
+    return 0;
 }
 
 int results_add_error(struct results *results, const struct error_record *record)
@@ -301,27 +309,18 @@ int results_add_error(struct results *results, const struct error_record *record
     struct host_result *host = host_of(results, record->index);
     if (!host)
         return -ENOMEM;
+    if (record->whole_host) {
+        host->details->code = record->code; /* which ports that concerns is known in the end */
+        return 0;
+    }
     if (!host->details->failed) {
         host->details->failed = calloc(results->plan->ports->size / 64 + 1, sizeof(uint64_t));
         if (!host->details->failed)
             return -ENOMEM;
     }
-    size_t at = 0;
-    while (at < host->error_count && host->errors[at].code != record->code)
-        at++;
-    if (at == host->error_count) {
-        struct error_group *errors = reallocarray(host->errors, at + 1, sizeof(*errors));
-        if (!errors)
-            return -ENOMEM;
-        errors[at] = (struct error_group){.code = record->code};
-        host->errors = errors;
-        host->error_count++;
-    }
     uint32_t port = port_of(results, record->index);
     host->details->failed[port / 64] |= UINT64_C(1) << port % 64;
-    host->errors[at].count++;
-    host->failed++;
-    return 0;
+    return add_failed(host, record->code, 1);
 }
 
 static int compare_numbers(uint64_t one, uint64_t other)
@@ -415,6 +414,11 @@ static int seal_host(const struct results *results, struct host_result *host)
 {
     uint64_t silent = results->plan->ports->size - host->open_count - host->closed -
                       host->filtered - host->failed;
+    if (host->details->code && silent) {
+        if (add_failed(host, host->details->code, silent) < 0)
+            return -ENOMEM;
+        silent = 0;
+    }
     if (results->end != SCAN_COMPLETE) {
         host->undecided = silent;
         silent = 0;

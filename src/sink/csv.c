@@ -72,15 +72,21 @@ static int csv_port(struct sink *sink, const struct port_record *record)
     return end_row(buffer, record->time);
 }
 
-/* A port that this machine could not ask has no state, only the error. */
+/* A port that this machine could not ask has no state, only the error; without a port, that is true
+ * of every port of the host that has no row of its own. */
 static int csv_error(struct sink *sink, const struct error_record *record)
 {
     struct buffer *buffer = &sink->output->pending;
-    char service[FIELD_SERVICE_SIZE];
+    char service[FIELD_SERVICE_SIZE] = "";
     add_address(buffer, &record->address);
-    add_port(buffer, record->port);
+    if (record->whole_host) {
+        buffer_add_text(buffer, ",,");
+    } else {
+        add_port(buffer, record->port);
+        field_service(record->port, service);
+    }
     buffer_add_text(buffer, ",,,,,"); /* state to rtt_us */
-    add_field(buffer, field_service(record->port, service));
+    add_field(buffer, service);
     add_field(buffer, error_name(record->code));
     return end_row(buffer, record->time);
 }

@@ -96,16 +96,17 @@ static int json_port(struct sink *sink, const struct port_record *record)
                          "rtt_us", rtt, "service", service_value(record->port)));
 }
 
+/* An error that concerns the whole host names no port. */
 static int json_error(struct sink *sink, const struct error_record *record)
 {
     char time[CLOCK_TEXT_SIZE], address[ADDRESS_TEXT_SIZE];
-    return put(sink,
-               json_pack("{s:s,s:s,s:s,s:s,s:i,s:s,s:s,s:s}", "type", "error", "time",
-                         clock_format(record->time, time), "address",
-                         address_format(&record->address, address), "protocol",
-                         protocol_name(record->port.protocol), "port", (int)record->port.number,
-                         "error", error_name(record->code), "message", error_meaning(record->code),
-                         "advice", error_advice(record->code)));
+    const char *protocol = record->whole_host ? NULL : protocol_name(record->port.protocol);
+    json_t *port = record->whole_host ? NULL : json_integer(record->port.number);
+    return put(sink, json_pack("{s:s,s:s,s:s,s:s*,s:o*,s:s,s:s,s:s}", "type", "error", "time",
+                               clock_format(record->time, time), "address",
+                               address_format(&record->address, address), "protocol", protocol,
+                               "port", port, "error", error_name(record->code), "message",
+                               error_meaning(record->code), "advice", error_advice(record->code)));
 }
 
 static json_t *reason_value(enum port_state state, enum reason reason, const struct address *from,

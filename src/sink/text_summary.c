@@ -95,7 +95,7 @@ void page_add_summary(struct page *page, const struct scan_summary *summary)
     add_count(buffer, summary->errors, "error", "errors");
     buffer_add_format(buffer, " in %s; ", text_duration(summary->duration, number));
     buffer_add_text(buffer, field_count(summary->probes, "probe", "probes", ports));
-    if (summary->duration)
+    if (summary->duration && summary->probes)
         add_rate(buffer, summary->probes, summary->duration);
     add_count(buffer, summary->passes, "pass", "passes");
     add_recall(buffer, summary);

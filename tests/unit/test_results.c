@@ -138,6 +138,39 @@ static void failures_and_interruption(void **state)
     }
 }
 
+/* Without a route no port of the host can be asked, but answers to what had left before count. */
+static void whole_host_fails(void **state)
+{
+    (void)state;
+    for (unsigned interrupted = 0; interrupted < 2; interrupted++) {
+        struct scene scene = {0};
+        scene_add_targets(&scene, 0xc0000201, 0xc0000201);
+        port_set_add(&scene.ports, PROTOCOL_TCP, 1, 100);
+        scene_init(&scene);
+        struct error_record record = scene_failure(&scene, 7, ENETUNREACH);
+        record.whole_host = true;
+        add_failure(&scene, 3, EPERM);
+        assert_int_equal(results_add_error(scene.results, &record), 0);
+        add_answer(&scene, 50, REASON_CONN_REFUSED, (struct address){0});
+        assert_int_equal(
+            results_seal(scene.results, interrupted ? SCAN_INTERRUPTED : SCAN_COMPLETE), 0);
+
+        const struct host_result *host = results_host(scene.results, 0);
+        assert_int_equal(host->failed, 99);
+        assert_int_equal(host->error_count, 2);
+        assert_int_equal(host->errors[0].code, ENETUNREACH);
+        assert_int_equal(host->errors[0].count, 98);
+        assert_int_equal(host->errors[1].code, EPERM);
+        assert_int_equal(host->undecided + host->filtered, 0);
+
+        struct port_record records[100], *next = records;
+        assert_int_equal(results_each_port(scene.results, host, collect_port, &next), 0);
+        assert_int_equal(next - records, 1);
+        assert_int_equal(records[0].port.number, 51);
+        scene_release(&scene);
+    }
+}
+
 static int stop_at_third(void *user, const struct port_record *record)
 {
     (void)record;
@@ -390,6 +423,7 @@ int main(void)
         cmocka_unit_test(one_host_answers),
         cmocka_unit_test(who_answered),
         cmocka_unit_test(failures_and_interruption),
+        cmocka_unit_test(whole_host_fails),
         cmocka_unit_test(walk_ends_when_told),
         cmocka_unit_test(silence_of_many_costs_little),
         cmocka_unit_test(random_scans_equal_the_model),

@@ -74,14 +74,28 @@ static void show_answer(struct show *show, uint64_t index, enum reason reason, s
                 microseconds * NANOSECONDS_PER_MICROSECOND, 1);
 }
 
-static void show_failure(struct show *show, uint64_t index, int code)
+static void show_error(struct show *show, struct error_record record)
 {
-    struct error_record record = scene_failure(&show->scene, index, code);
     record.time = STARTED + NANOSECONDS_PER_MILLISECOND;
     assert_int_equal(results_add_error(show->scene.results, &record), 0);
     if (show->sink.class->error)
         assert_int_equal(show->sink.class->error(&show->sink, &record), 0);
+}
+
+static void show_failure(struct show *show, uint64_t index, int code)
+{
+    show_error(show, scene_failure(&show->scene, index, code));
     show->summary.errors++;
+}
+
+/* Nothing of the host could be asked. */
+static void show_host_failure(struct show *show, uint64_t host, int code)
+{
+    uint32_t ports = show->scene.ports.size;
+    struct error_record record = scene_failure(&show->scene, host * ports, code);
+    record.whole_host = true;
+    show_error(show, record);
+    show->summary.errors += ports;
 }
 
 /* Ends the scan; `failed` tells which of the silent ports have failed. Returns the document. */
@@ -179,12 +193,28 @@ static const char *many_hosts(struct show *show, const char *format, struct sink
         show_answer(show, 10000 + index, index % 3 ? REASON_CONN_REFUSED : REASON_ADMIN_PROHIBITED,
                     NOBODY, 500);
         show_answer(show, 11000 + index, REASON_HOST_UNREACH, ipv4(0xc6120afe), 3000);
-        for (uint64_t host = 20; host < 30; host++)
-            show_failure(show, host * 1000 + index, ENETUNREACH);
     }
+    for (uint64_t host = 20; host < 30; host++)
+        show_host_failure(show, host, ENETUNREACH);
     show->summary.passes = 2;
     show->summary.recall = (struct recall){.known = true, .estimate = 0.999999, .low = 0.9998};
     return show_end(show, SCAN_COMPLETE, many_failed);
+}
+
+static bool all_failed(uint64_t index)
+{
+    (void)index;
+    return true;
+}
+
+/* A machine without a route. */
+static const char *no_route(struct show *show, const char *format, struct sink_options options)
+{
+    scene_add_targets(&show->scene, 0xc6120001, 0xc6120001);
+    port_set_add(&show->scene.ports, PROTOCOL_TCP, 1, 1000);
+    show_begin(show, format, options);
+    show_host_failure(show, 0, ENETUNREACH);
+    return show_end(show, SCAN_COMPLETE, all_failed);
 }
 
 /* The signal came early: a hundred ports of one of two hosts are known. */
@@ -251,6 +281,11 @@ static const struct document documents[] = {
     {"many-hosts.open.txt", many_hosts, "text", {.open_only = true}},
     {"interrupted.txt", interrupted, "text", {0}},
     {"silence.txt", silence, "text", {0}},
+    {"no-route.txt", no_route, "text", {0}},
+    {"no-route.jsonl", no_route, "json", {0}},
+    {"no-route.csv", no_route, "csv", {0}},
+    {"no-route.xml", no_route, "xml", {0}},
+    {"no-route.gnmap", no_route, "grep", {0}},
     {"few-ports.jsonl", few_ports, "json", {0}},
     {"few-ports.open.jsonl", few_ports, "json", {.open_only = true}},
     {"interrupted.jsonl", interrupted, "json", {0}},
