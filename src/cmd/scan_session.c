@@ -85,8 +85,7 @@ static int pump_outputs(struct session *session)
         if (output->code == 0)
             continue;
         if (!output->broken)
-            error_set(&session->fault, output->code, "cannot write to %s: %s",
-                      output->path ? output->path : "standard output", strerror(output->code));
+            output_finish(output, &session->fault); /* says what is wrong, and where */
         return -output->code;
     }
     return 0;
@@ -312,10 +311,11 @@ static int finish_sinks(struct session *session, const struct scan_summary *summ
             error_set(&error, -failed, "cannot finish the output: %s", strerror(-failed));
         else
             failed = output_finish(sink->output, &error);
-        if (failed && !(sink->output->broken && result)) {
+        if (failed) {
             result = failed;
-            if (!sink->output->broken)
-                session->fault = error;
+            session->fault = error;
+        } else if (sink->output->broken && !result) {
+            result = -EPIPE;
         }
     }
     return result;
