@@ -144,7 +144,7 @@ static void assert_honest(const struct world *world)
     unsigned covered = 0, known = 0;
     double truth = 0, estimate = 0, squares = 0;
     for (unsigned i = 0; i < SCANS; i++) {
-        struct recall recall;
+        struct recall recall = {0};
         const double heard = (double)scan_once(world, &recall) / world->ports;
         if (!recall.known)
             continue;
