@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char magic[] = "porthole checkpoint 1\n";
@@ -81,17 +82,34 @@ static void put_block(struct buffer *out, const struct buffer *payload, uint64_t
     put_fixed(out, *chain, 8);
 }
 
-/* Whether `path` is missing, empty or a checkpoint, so that nothing else is overwritten. */
-static bool may_replace(const char *path)
+/* Whether the file's bytes are nothing that would be missed: none, or those of a checkpoint. */
+static bool is_replaceable(int fd)
 {
     char start[sizeof(magic_any) - 1];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return true; /* creating it will say what is wrong, if anything is */
+    struct stat status;
+    if (fstat(fd, &status) == 0 && !S_ISREG(status.st_mode))
+        return true; /* a device is not replaced but written to */
     ssize_t length = read(fd, start, sizeof(start));
-    close(fd);
     return length == 0 ||
            (length == (ssize_t)sizeof(start) && memcmp(start, magic_any, sizeof(start)) == 0);
+}
+
+/* Returns 0 or -errno. */
+static int check_replaceable(const char *path, struct error *error)
+{
+    int fd =
+        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* without waiting for a FIFO's writer */
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (fd < 0)
+        return error_set(error, errno, "cannot open the checkpoint '%s': %s", path,
+                         strerror(errno));
+    bool replaceable = is_replaceable(fd);
+    close(fd);
+    if (replaceable)
+        return 0;
+    return error_set(error, EEXIST, "'%s' exists and is no checkpoint: it is not overwritten",
+                     path);
 }
 
 static int write_header(const char *path, const struct checkpoint_header *header,
@@ -143,10 +161,9 @@ int checkpoint_create(struct checkpoint *checkpoint, const char *path,
                       const struct checkpoint_header *header, struct error *error)
 {
     uint64_t chain;
-    if (!may_replace(path))
-        return error_set(error, EEXIST, "'%s' exists and is no checkpoint: it is not overwritten",
-                         path);
-    int failed = write_header(path, header, &chain, error);
+    int failed = check_replaceable(path, error);
+    if (!failed)
+        failed = write_header(path, header, &chain, error);
     return failed ? failed : open_for_append(checkpoint, path, chain, error);
 }
 
