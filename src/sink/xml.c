@@ -146,12 +146,45 @@ static void add_port(struct buffer *buffer, const struct port_record *record)
     buffer_add_text(buffer, "</port>\n");
 }
 
+/* Ports that are added ascending, as text: "1-21,23". */
+struct port_list {
+    struct buffer text; /* without the last range */
+    uint16_t first, last;
+    uint32_t count; /* of ports */
+};
+
+static void port_list_flush(struct port_list *list)
+{
+    buffer_add_format(&list->text, "%s%u", list->text.length ? "," : "", (unsigned)list->first);
+    if (list->last != list->first)
+        buffer_add_format(&list->text, "-%u", (unsigned)list->last);
+}
+
+static void port_list_add(struct port_list *list, uint16_t number)
+{
+    if (list->count && number != list->last + 1)
+        port_list_flush(list);
+    if (list->count == 0 || number != list->last + 1)
+        list->first = number;
+    list->last = number;
+    list->count++;
+}
+
 /* The ports of a host on their way into the document. */
 struct host_ports {
     struct buffer *buffer;
-    bool listed[4];                         /* by state: one by one */
-    struct port_set extra[4][REASON_COUNT]; /* the others, by state and reason */
+    bool listed[4];                                          /* by state: one by one */
+    struct port_list extra[4][REASON_COUNT][PROTOCOL_COUNT]; /* the others, by state and reason */
 };
+
+static void host_ports_free(struct host_ports *ports)
+{
+    for (unsigned state = 0; state < 4; state++)
+        for (unsigned reason = 0; reason < REASON_COUNT; reason++)
+            for (unsigned protocol = 0; protocol < PROTOCOL_COUNT; protocol++)
+                buffer_release(&ports->extra[state][reason][protocol].text);
+    free(ports);
+}
 
 static int list_port(void *user, const struct port_record *record)
 {
@@ -164,28 +197,22 @@ static int list_port(void *user, const struct port_record *record)
 static int gather_extra(void *user, const struct port_record *record)
 {
     struct host_ports *ports = user;
-    if (ports->listed[record->state])
-        return 0;
-    return port_set_add(&ports->extra[record->state][record->reason], record->port.protocol,
-                        record->port.number, record->port.number);
+    if (!ports->listed[record->state])
+        port_list_add(&ports->extra[record->state][record->reason][record->port.protocol],
+                      record->port.number);
+    return 0;
 }
 
-static void add_extrareasons(struct buffer *buffer, enum reason reason,
-                             const struct port_set *ports)
+static void add_extrareasons(struct buffer *buffer, enum reason reason, enum protocol protocol,
+                             uint32_t count, const struct buffer *list)
 {
-    struct buffer list = {0};
-    for (enum protocol protocol = 0; protocol < PROTOCOL_COUNT; protocol++) {
-        buffer_clear(&list);
-        uint32_t count = add_port_list(&list, ports, protocol);
-        if (count)
-            buffer_add_format(buffer,
-                              "<extrareasons reason=\"%s\" count=\"%" PRIu32
-                              "\" proto=\"%s\" ports=\"%s\"/>\n",
-                              reason_name(reason), count, protocol_name(protocol), list.data);
-    }
-    if (list.failed)
+    if (list->failed)
         buffer->failed = true;
-    buffer_release(&list);
+    else if (count)
+        buffer_add_format(buffer,
+                          "<extrareasons reason=\"%s\" count=\"%" PRIu32
+                          "\" proto=\"%s\" ports=\"%s\"/>\n",
+                          reason_name(reason), count, protocol_name(protocol), list->data);
 }
 
 static void add_extraports(struct host_ports *ports, enum port_state state, uint64_t count)
@@ -196,7 +223,12 @@ static void add_extraports(struct host_ports *ports, enum port_state state, uint
     buffer_add_format(buffer, "<extraports state=\"%s\" count=\"%" PRIu64 "\">\n",
                       state_name(state), count);
     for (enum reason reason = 0; reason < REASON_COUNT; reason++)
-        add_extrareasons(buffer, reason, &ports->extra[state][reason]);
+        for (enum protocol protocol = 0; protocol < PROTOCOL_COUNT; protocol++) {
+            struct port_list *list = &ports->extra[state][reason][protocol];
+            if (list->count)
+                port_list_flush(list);
+            add_extrareasons(buffer, reason, protocol, list->count, &list->text);
+        }
     buffer_add_text(buffer, "</extraports>\n");
 }
 
@@ -253,10 +285,7 @@ static int add_host(struct sink *sink, const struct results *results,
     if (result == 0)
         result = results_each_port(results, host, list_port, ports);
     end_host(buffer);
-    for (unsigned state = 0; state < 4; state++)
-        for (unsigned reason = 0; reason < REASON_COUNT; reason++)
-            port_set_release(&ports->extra[state][reason]);
-    free(ports);
+    host_ports_free(ports);
     return result;
 }
 
@@ -274,7 +303,12 @@ static void add_silent_host(struct sink *sink, const struct address *address,
     } else {
         buffer_add_format(buffer, "<extraports state=\"filtered\" count=\"%" PRIu32 "\">\n",
                           ports->size);
-        add_extrareasons(buffer, REASON_NO_RESPONSE, ports);
+        for (enum protocol protocol = 0; protocol < PROTOCOL_COUNT; protocol++) {
+            struct buffer list = {0};
+            uint32_t count = add_port_list(&list, ports, protocol);
+            add_extrareasons(buffer, REASON_NO_RESPONSE, protocol, count, &list);
+            buffer_release(&list);
+        }
         buffer_add_text(buffer, "</extraports>\n");
     }
     end_host(buffer);

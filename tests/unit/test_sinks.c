@@ -238,6 +238,22 @@ static const char *silence(struct show *show, const char *format, struct sink_op
     return show_end(show, SCAN_COMPLETE, NULL);
 }
 
+/* IPv6, and ports of the same numbers in two protocols. */
+static const char *two_protocols(struct show *show, const char *format, struct sink_options options)
+{
+    struct address address = {.value = 1, .family = ADDRESS_IPV6};
+    assert_int_equal(address_set_add(&show->scene.targets, &address, address.value), 0);
+    port_set_add(&show->scene.ports, PROTOCOL_TCP, 1, 60);
+    port_set_add(&show->scene.ports, PROTOCOL_UDP, 50, 60);
+    show_begin(show, format, options);
+    for (uint64_t index = 0; index < 71; index++)
+        if (index % 10)
+            show_answer(show, index, index == 52 ? REASON_SYN_ACK : REASON_CONN_REFUSED, NOBODY, 9);
+    show->summary.passes = 2;
+    show->summary.recall = (struct recall){.known = true, .estimate = 0.99, .low = 0.98};
+    return show_end(show, SCAN_COMPLETE, NULL);
+}
+
 /* Nothing that is printed is to be trusted: neither the words typed nor a service's name. */
 static const char *hostile(struct show *show, const char *format, struct sink_options options)
 {
@@ -281,6 +297,9 @@ static const struct document documents[] = {
     {"many-hosts.open.txt", many_hosts, "text", {.open_only = true}},
     {"interrupted.txt", interrupted, "text", {0}},
     {"silence.txt", silence, "text", {0}},
+    {"two-protocols.txt", two_protocols, "text", {0}},
+    {"two-protocols.xml", two_protocols, "xml", {0}},
+    {"two-protocols.gnmap", two_protocols, "grep", {0}},
     {"no-route.txt", no_route, "text", {0}},
     {"no-route.jsonl", no_route, "json", {0}},
     {"no-route.csv", no_route, "csv", {0}},
