@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 /* A closed standard descriptor would be given to the next socket or file, which would then receive
- * what is meant for a person. An unreadable or unwritable one takes its place, so that using it is an
- * error. */
+ * what is meant for a person. An unreadable or unwritable one takes its place, so that using it is
+ * an error. */
 static void occupy_standard_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)

@@ -77,7 +77,8 @@ const char *option_next_name(const char **names, size_t *ret_length);
 /* Does an option of this row take a value? */
 bool option_takes_value(const struct option *option);
 
-/* What the values are bound to, in words: "from 1 to 50", "from 1 up", "one of bash, zsh or fish", or
+/* What the values are bound to, in words: "from 1 to 50", "from 1 up", "one of bash, zsh or fish",
+ * or
  * "" when they are not. Cut when longer than the room. Returns `text`. */
 #define OPTION_BOUNDS_SIZE 256
 const char *option_bounds(const struct option *option, char text[static OPTION_BOUNDS_SIZE]);

@@ -22,15 +22,15 @@ struct output {
     bool regular;       /* private: a regular file, which never keeps a writer waiting */
 };
 
-/* Opens `path` ("-" is standard output), `whole` as explained above. Only a regular file of that very
- * name is ever replaced: what a device, a FIFO, a symbolic link or /dev/stdout stands for is written
- * in place. A replaced file keeps its permissions. Returns 0 or -errno.
+/* Opens `path` ("-" is standard output), `whole` as explained above. Only a regular file of that
+ * very name is ever replaced: what a device, a FIFO, a symbolic link or /dev/stdout stands for is
+ * written in place. A replaced file keeps its permissions. Returns 0 or -errno.
  *
  * The process must ignore SIGPIPE for `broken` to be seen. */
 int output_open(struct output *output, const char *path, bool whole, struct error *error);
 
-/* Writes what can be written without waiting. Waits, until a signal comes, only while more than 16 MiB
- * are pending. */
+/* Writes what can be written without waiting. Waits, until a signal comes, only while more than 16
+ * MiB are pending. */
 void output_pump(struct output *output);
 
 /* Writes the rest, syncs and renames. Returns 0, also when `broken`, or -errno with an error that
