@@ -62,8 +62,8 @@ int port_set_add_top(struct port_set *set, uint32_t count)
     struct ranking ranking = {.left = count};
     for (uint32_t i = 0; i < top_port_count; i++)
         take(&ranking, top_ports[i]);
-    take_registered(&ranking, 1, 1023);
     take_alternates(&ranking);
+    take_registered(&ranking, 1, 1023);
     take_registered(&ranking, 1024, 49151);
     take_range(&ranking, 1, 65535);
     take(&ranking, 0);
