@@ -193,7 +193,7 @@ static int book_port(struct scan *scan, const struct port_record *record)
         return 0;
     if (record->tries >= 1 && record->tries <= SCAN_TRIES_MAXIMUM)
         scan->at.answers[record->tries - 1]++;
-    if (record->from.family == ADDRESS_NONE)
+    if (port_record_is_from_target(record))
         note_answered(scan, plan_host(scan->plan, record->index));
     return scan->events.port ? scan->events.port(scan->events.user, record) : 0;
 }
