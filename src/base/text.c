@@ -65,9 +65,10 @@ static bool print_rounded(uint64_t nanoseconds, const struct unit *unit,
     }
     if (decimals == 0)
         snprintf(text, TEXT_NUMBER_SIZE, "%u%s", digits, unit->name);
+    else if (decimals == 1)
+        snprintf(text, TEXT_NUMBER_SIZE, "%u.%u%s", digits / point, digits % point, unit->name);
     else
-        snprintf(text, TEXT_NUMBER_SIZE, "%u.%0*u%s", digits / point, decimals, digits % point,
-                 unit->name);
+        snprintf(text, TEXT_NUMBER_SIZE, "%u.%02u%s", digits / point, digits % point, unit->name);
     return true;
 }
 
