@@ -13,7 +13,10 @@ import pathlib
 import secrets
 import shutil
 import subprocess
+import time
 import unittest
+
+PATIENCE = 60  # seconds
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
@@ -111,4 +114,16 @@ def wire(one, one_addresses, other, other_addresses):
             nodad = ["nodad"] if ":" in address else []
             namespace.ip("address", "add", address, "dev", device, *nodad)
         namespace.ip("link", "set", device, "up")
+    _wait_for_link(one, device)
+    _wait_for_link(other, device)
     return device
+
+
+def _wait_for_link(namespace, device):
+    """Waits until the kernel, which takes up to a second to notice a carrier, uses the device: before
+    that nobody is told of its IPv6 addresses."""
+    deadline = time.monotonic() + PATIENCE
+    while " state UP " not in namespace.ip("link", "show", "dev", device):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{device} has no carrier")
+        time.sleep(0.01)
