@@ -129,7 +129,7 @@ static int run_resumed(const struct command *command, const struct checkpoint_da
         return EXIT_TROUBLE;
     scan_command_options_init(&options);
     int status = command_parse(command, (int)data->word_count + argc, words, &options, &count);
-    if (status < 0 && scan_subject_restore(&subject, data->targets, data->ports, &error) < 0) {
+    if (status < 0 && scan_subject_restore(&subject, data, &error) < 0) {
         command_complain(command, &error);
         status = EXIT_USAGE;
     }

@@ -173,7 +173,7 @@ static int open_checkpoint(struct session *session, const struct checkpoint_data
                            struct error *error)
 {
     const struct scan_command_options *options = session->options;
-    struct buffer targets = {0}, ports = {0};
+    struct buffer targets = {0}, ports = {0}, names = {0};
     int failed;
     if (resumed)
         return checkpoint_append(&session->checkpoint, options->resume, resumed, error);
@@ -181,7 +181,8 @@ static int open_checkpoint(struct session *session, const struct checkpoint_data
         return 0;
     address_set_format(&session->subject->targets, "\n", &targets);
     port_set_format(&session->subject->ports, &ports);
-    if (targets.failed || ports.failed) {
+    name_set_format(&session->subject->names, &names);
+    if (targets.failed || ports.failed || names.failed) {
         failed = error_set(error, ENOMEM, "no memory for the checkpoint");
     } else {
         const struct checkpoint_header header = {
@@ -190,11 +191,13 @@ static int open_checkpoint(struct session *session, const struct checkpoint_data
             .seed = seed,
             .targets = targets.data,
             .ports = ports.data,
+            .names = names.data ? names.data : "",
         };
         failed = checkpoint_create(&session->checkpoint, options->checkpoint, &header, error);
     }
     buffer_release(&targets);
     buffer_release(&ports);
+    buffer_release(&names);
     return failed;
 }
 
@@ -276,6 +279,7 @@ static int begin(struct session *session, const struct checkpoint_data *resumed,
         .seed = loop.seed,
         .hosts = session->subject->targets.size,
         .ports = &session->subject->ports,
+        .names = &session->subject->names,
     };
     failed = open_checkpoint(session, resumed, loop.seed, words, word_count, error);
     if (!failed)

@@ -18,7 +18,8 @@ struct collector {
     const struct command *command;
     const struct scan_command_options *options;
     struct address_set *set;
-    bool exclusion; /* all addresses of a name are meant, and of both families */
+    struct name_set *names; /* NULL: of no interest */
+    bool exclusion;         /* all addresses of a name are meant, and of both families */
     unsigned unresolved;
     unsigned fault_line; /* of the word that was wrong */
 };
@@ -31,24 +32,51 @@ static enum address_family wanted_family(const struct collector *collector)
     return options->ipv4 ? ADDRESS_IPV4 : ADDRESS_IPV6;
 }
 
+static int merge(struct address_set *set, const struct address_set *more, struct error *error)
+{
+    for (size_t i = 0; i < more->count; i++) {
+        int failed = address_set_add(set, &more->ranges[i].first, more->ranges[i].last);
+        if (failed)
+            return error_set(error, -failed, "no memory for the targets");
+    }
+    return 0;
+}
+
+/* The addresses of a name, and the name for each of them. */
+static int merge_named(struct collector *collector, struct address_set *found, const char *name,
+                       struct error *error)
+{
+    int failed = address_set_seal(found);
+    for (uint64_t i = 0; !failed && collector->names && i < found->size; i++) {
+        struct address address = address_set_at(found, i);
+        failed = name_set_add(collector->names, &address, name);
+    }
+    if (failed)
+        return error_set(error, -failed, "no memory for the targets");
+    return merge(collector->set, found, error);
+}
+
 /* A name without an address is no reason to forget the other targets, but an exclusion that cannot
  * be honoured is. */
 static int collect_name(struct collector *collector, const char *name, struct error *error)
 {
     bool all = collector->exclusion || collector->options->all_addresses;
+    struct address_set found = {0};
     struct error fault;
     int failed = resolve_name(name, wanted_family(collector), all ? RESOLVE_ALL : RESOLVE_FIRST,
-                              collector->set, &fault);
-    if (!failed)
-        return 0;
-    if (failed == -ENOMEM || collector->exclusion) {
+                              &found, &fault);
+    if (!failed) {
+        failed = merge_named(collector, &found, name, error);
+    } else if (failed == -ENOMEM || collector->exclusion) {
         if (error)
             *error = fault;
-        return failed;
+    } else {
+        command_complain(collector->command, &fault);
+        collector->unresolved++;
+        failed = 0;
     }
-    command_complain(collector->command, &fault);
-    collector->unresolved++;
-    return 0;
+    address_set_release(&found);
+    return failed;
 }
 
 static int check_family(const struct collector *collector, const struct address_set *set,
@@ -59,16 +87,6 @@ static int check_family(const struct collector *collector, const struct address_
         if (set->ranges[i].first.family != family)
             return error_set_at(error, EINVAL, word, length, 0, "target '%.*s' is not IPv%d",
                                 (int)(length < 64 ? length : 64), word, (int)family);
-    return 0;
-}
-
-static int merge(struct address_set *set, const struct address_set *more, struct error *error)
-{
-    for (size_t i = 0; i < more->count; i++) {
-        int failed = address_set_add(set, &more->ranges[i].first, more->ranges[i].last);
-        if (failed)
-            return error_set(error, -failed, "no memory for the targets");
-    }
     return 0;
 }
 
@@ -155,7 +173,8 @@ static int collect_targets(struct scan_subject *subject, const struct command *c
                            const struct scan_command_options *options, char *const *words,
                            int count, struct error *error)
 {
-    struct collector collector = {.command = command, .options = options, .set = &subject->targets};
+    struct collector collector = {
+        .command = command, .options = options, .set = &subject->targets, .names = &subject->names};
     int failed = 0;
     for (int i = 0; !failed && i < count; i++)
         failed = strcmp(words[i], "-") == 0
@@ -271,15 +290,18 @@ int scan_subject_init(struct scan_subject *subject, const struct command *comman
     return failed;
 }
 
-int scan_subject_restore(struct scan_subject *subject, const char *targets, const char *ports,
+int scan_subject_restore(struct scan_subject *subject, const struct checkpoint_data *data,
                          struct error *error)
 {
     const struct scan_command_options options = {0};
     struct scan_subject made = {0};
     struct collector collector = {.options = &options, .set = &made.targets};
-    int failed = target_split(targets, strlen(targets), collect_word, &collector, error);
+    int failed =
+        target_split(data->targets, strlen(data->targets), collect_word, &collector, error);
     if (!failed)
-        failed = port_set_parse(ports, strlen(ports), &made.ports, error);
+        failed = port_set_parse(data->ports, strlen(data->ports), &made.ports, error);
+    if (!failed && name_set_parse(&made.names, data->names) < 0)
+        failed = error_set(error, EINVAL, "the checkpoint's names are damaged");
     if (!failed)
         failed = seal(&made.targets, error);
     if (failed)
@@ -293,4 +315,5 @@ void scan_subject_release(struct scan_subject *subject)
 {
     address_set_release(&subject->targets);
     port_set_release(&subject->ports);
+    name_set_release(&subject->names);
 }

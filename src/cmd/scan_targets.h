@@ -2,11 +2,13 @@
 #pragma once
 
 #include "cmd/scan_options.h"
+#include "scan/checkpoint.h"
 
 struct scan_subject {
     struct address_set targets; /* sealed */
     struct port_set ports;
-    unsigned unresolved; /* names that had no address; a line about each went to stderr */
+    struct name_set names; /* as typed, of the addresses found for them */
+    unsigned unresolved;   /* names that had no address; a line about each went to stderr */
 };
 
 /* Returns 0, or -errno with an error that says which word of which file was wrong. */
@@ -14,8 +16,8 @@ int scan_subject_init(struct scan_subject *subject, const struct command *comman
                       const struct scan_command_options *options, char *const *words, int count,
                       struct error *error);
 
-/* The same from the canonical texts of a checkpoint. */
-int scan_subject_restore(struct scan_subject *subject, const char *targets, const char *ports,
+/* The same from a checkpoint. */
+int scan_subject_restore(struct scan_subject *subject, const struct checkpoint_data *data,
                          struct error *error);
 
 void scan_subject_release(struct scan_subject *subject);

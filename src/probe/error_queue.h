@@ -17,7 +17,7 @@ int error_queue_enable(int fd, enum address_family family);
 /* Takes the next queued ICMP error. Returns false when there is none (left). */
 bool error_queue_next(int fd, struct icmp_error *ret_error);
 
-/* The pure part: reads one message as recvmsg(MSG_ERRQUEUE) returned it. Returns false for anything
- * but an ICMP or ICMPv6 error. */
+/* The pure part: reads one message as recvmsg(MSG_ERRQUEUE) returned it, believing no length in it.
+ * Returns false for anything but an ICMP or ICMPv6 error. */
 struct msghdr;
-bool error_queue_read(struct msghdr *message, struct icmp_error *ret_error);
+bool error_queue_read(const struct msghdr *message, struct icmp_error *ret_error);

@@ -1,7 +1,7 @@
 /* The checkpoint file: a magic line, then blocks; the first block is the header.
  *
  *   block   = length (u32) | check of the length (u32) | payload | SipHash of the payload (u64)
- *   header  = words | seed | targets | ports
+ *   header  = words | seed | targets | ports | names
  *   later   = pass | position | probes | elapsed | records…
  *
  * Fixed-size numbers are little-endian; numbers inside payloads are LEB128. Each block's hashes are
@@ -127,6 +127,7 @@ static int write_header(const char *path, const struct checkpoint_header *header
     put_number(&payload, header->seed);
     put_text(&payload, header->targets);
     put_text(&payload, header->ports);
+    put_text(&payload, header->names);
     buffer_add(&output.pending, magic, MAGIC_SIZE);
     put_block(&output.pending, &payload, &chain);
     if (payload.failed)
@@ -400,9 +401,10 @@ static int parse_header(struct reader *reader, struct checkpoint_data *data)
     data->seed = get_number(reader, UINT64_MAX);
     data->targets = get_text(reader);
     data->ports = get_text(reader);
+    data->names = get_text(reader);
     if (reader->bad || reader->at != reader->end)
         return -EINVAL;
-    return data->targets && data->ports ? 0 : -ENOMEM;
+    return data->targets && data->ports && data->names ? 0 : -ENOMEM;
 }
 
 enum block {
@@ -501,6 +503,7 @@ void checkpoint_data_release(struct checkpoint_data *data)
     free(data->words);
     free(data->targets);
     free(data->ports);
+    free(data->names);
     free(data->records);
     free(data->errors);
     *data = (struct checkpoint_data){0};

@@ -17,6 +17,7 @@ struct checkpoint_header {
     uint64_t seed;
     const char *targets; /* canonical text of the address set: names are not resolved again */
     const char *ports;   /* canonical text of the port set */
+    const char *names;   /* text of the name set */
 };
 
 /* What a checkpoint file holds, as read. */
@@ -24,7 +25,7 @@ struct checkpoint_data {
     char **words;
     size_t word_count;
     uint64_t seed;
-    char *targets, *ports;
+    char *targets, *ports, *names;
     struct port_record *records; /* index, state, reason, from, tries, rtt and time; the address and
                                     port are the plan's to tell */
     size_t record_count;

@@ -1,6 +1,7 @@
 /* What a scan tells the world: one struct for each kind of record in docs/records.md. */
 #pragma once
 
+#include "net/name_set.h"
 #include "net/port_set.h"
 #include "scan/recall.h"
 #include "scan/state.h"
@@ -46,6 +47,7 @@ struct scan_start {
     uint64_t seed;
     uint64_t hosts;
     const struct port_set *ports;
+    const struct name_set *names; /* by which hosts were called, or NULL */
 };
 
 enum scan_end {

@@ -12,8 +12,9 @@
 static int csv_start(struct sink *sink, const struct scan_start *start)
 {
     (void)start;
-    buffer_add_text(&sink->output->pending,
-                    "address,protocol,port,state,reason,from,tries,rtt_us,service,error,time\r\n");
+    buffer_add_text(
+        &sink->output->pending,
+        "address,name,protocol,port,state,reason,from,tries,rtt_us,service,error,time\r\n");
     return sink->output->pending.failed ? -ENOMEM : 0;
 }
 
@@ -41,6 +42,14 @@ static void add_address(struct buffer *buffer, const struct address *address)
     add_field(buffer, address->family == ADDRESS_NONE ? "" : address_format(address, text));
 }
 
+/* Which host a row is about. */
+static void add_host(const struct sink *sink, const struct address *address)
+{
+    const char *name = name_set_find(sink->start.names, address);
+    add_address(&sink->output->pending, address);
+    add_field(&sink->output->pending, name ? name : "");
+}
+
 static void add_port(struct buffer *buffer, struct port port)
 {
     buffer_add_format(buffer, "%s,%u,", protocol_name(port.protocol), (unsigned)port.number);
@@ -58,7 +67,7 @@ static int csv_port(struct sink *sink, const struct port_record *record)
 {
     struct buffer *buffer = &sink->output->pending;
     char service[FIELD_SERVICE_SIZE];
-    add_address(buffer, &record->address);
+    add_host(sink, &record->address);
     add_port(buffer, record->port);
     buffer_add_format(buffer, "%s,%s,", state_name(record->state), reason_name(record->reason));
     add_address(buffer, &record->from);
@@ -78,7 +87,7 @@ static int csv_error(struct sink *sink, const struct error_record *record)
 {
     struct buffer *buffer = &sink->output->pending;
     char service[FIELD_SERVICE_SIZE] = "";
-    add_address(buffer, &record->address);
+    add_host(sink, &record->address);
     if (record->whole_host) {
         buffer_add_text(buffer, ",,");
     } else {

@@ -19,6 +19,19 @@ const char *field_service(struct port port, char text[static FIELD_SERVICE_SIZE]
     return text;
 }
 
+const char *field_host(const struct name_set *names, const struct address *address,
+                       char text[static FIELD_HOST_SIZE])
+{
+    char numeric[ADDRESS_TEXT_SIZE];
+    const char *name = name_set_find(names, address);
+    address_format(address, numeric);
+    if (name)
+        snprintf(text, FIELD_HOST_SIZE, "%s (%s)", name, numeric);
+    else
+        snprintf(text, FIELD_HOST_SIZE, "%s", numeric);
+    return text;
+}
+
 const char *field_date(uint64_t wall, char text[static FIELD_DATE_SIZE])
 {
     static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};

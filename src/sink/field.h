@@ -1,6 +1,7 @@
 /* Fields that more than one format prints, as text. */
 #pragma once
 
+#include "net/name_set.h"
 #include "net/port_set.h"
 
 #include <stdint.h>
@@ -8,6 +9,11 @@
 /* The name of a port by its number, printable whatever /etc/services holds, or "". */
 #define FIELD_SERVICE_SIZE 128
 const char *field_service(struct port port, char text[static FIELD_SERVICE_SIZE]);
+
+/* A host as a person called it: "localhost (127.0.0.1)", or the bare address without a name. */
+#define FIELD_HOST_SIZE (ADDRESS_TEXT_SIZE + 256)
+const char *field_host(const struct name_set *names, const struct address *address,
+                       char text[static FIELD_HOST_SIZE]);
 
 /* A wall clock time as nmap prints it, but in UTC: "Sat Nov 21 02:14:03 2026". */
 #define FIELD_DATE_SIZE 32

@@ -56,16 +56,18 @@ static int add_port(void *user, const struct port_record *record)
     return 0;
 }
 
-static void begin_line(struct buffer *buffer, const struct address *address)
+static void begin_line(const struct sink *sink, const struct address *address)
 {
     char text[ADDRESS_TEXT_SIZE];
-    buffer_add_format(buffer, "Host: %s ()", address_format(address, text));
+    const char *name = name_set_find(sink->start.names, address);
+    buffer_add_format(&sink->output->pending, "Host: %s (%s)", address_format(address, text),
+                      name ? name : "");
 }
 
-static void add_status(struct buffer *buffer, const struct address *address, bool answered)
+static void add_status(const struct sink *sink, const struct address *address, bool answered)
 {
-    begin_line(buffer, address);
-    buffer_add_format(buffer, "\tStatus: %s\n", answered ? "Up" : "Unknown");
+    begin_line(sink, address);
+    buffer_add_format(&sink->output->pending, "\tStatus: %s\n", answered ? "Up" : "Unknown");
 }
 
 static void add_ignored(struct buffer *buffer, enum port_state state, uint64_t count)
@@ -82,10 +84,10 @@ static int add_host(struct sink *sink, const struct results *results,
     uint64_t count = most == STATE_CLOSED ? host->closed : host->filtered;
     if (count > LISTED_PORTS && sink->options.verbose < 2 && !list.open_only)
         list.ignored = most;
-    add_status(buffer, &host->address, host->answered);
+    add_status(sink, &host->address, host->answered);
     if (host->open_count + (list.open_only ? 0 : host->closed + host->filtered) == 0)
         return 0;
-    begin_line(buffer, &host->address);
+    begin_line(sink, &host->address);
     int result = results_each_port(results, host, add_port, &list);
     if (!list.begun)
         buffer_add_text(buffer, "\tPorts: ");
@@ -100,8 +102,8 @@ static int add_silent_host(struct sink *sink, const struct address *address,
 {
     struct buffer *buffer = &sink->output->pending;
     struct port_list list = {.buffer = buffer};
-    add_status(buffer, address, false);
-    begin_line(buffer, address);
+    add_status(sink, address, false);
+    begin_line(sink, address);
     if (ports->size > LISTED_PORTS && sink->options.verbose < 2) {
         buffer_add_text(buffer, "\tPorts: ");
         add_ignored(buffer, STATE_FILTERED, ports->size);

@@ -87,9 +87,10 @@ static int json_port(struct sink *sink, const struct port_record *record)
     char time[CLOCK_TEXT_SIZE], address[ADDRESS_TEXT_SIZE], from[ADDRESS_TEXT_SIZE];
     json_t *rtt = record->rtt ? json_real((double)record->rtt / 1000) : NULL;
     return put(sink,
-               json_pack("{s:s,s:s,s:s,s:s,s:i,s:s,s:s,s:s*,s:i,s:o*,s:o*}", "type", "port", "time",
-                         clock_format(record->time, time), "address",
-                         address_format(&record->address, address), "protocol",
+               json_pack("{s:s,s:s,s:s,s:s*,s:s,s:i,s:s,s:s,s:s*,s:i,s:o*,s:o*}", "type", "port",
+                         "time", clock_format(record->time, time), "address",
+                         address_format(&record->address, address), "name",
+                         name_set_find(sink->start.names, &record->address), "protocol",
                          protocol_name(record->port.protocol), "port", (int)record->port.number,
                          "state", state_name(record->state), "reason", reason_name(record->reason),
                          "from", address_text(&record->from, from), "tries", (int)record->tries,
@@ -102,10 +103,11 @@ static int json_error(struct sink *sink, const struct error_record *record)
     char time[CLOCK_TEXT_SIZE], address[ADDRESS_TEXT_SIZE];
     const char *protocol = record->whole_host ? NULL : protocol_name(record->port.protocol);
     json_t *port = record->whole_host ? NULL : json_integer(record->port.number);
-    return put(sink, json_pack("{s:s,s:s,s:s,s:s*,s:o*,s:s,s:s,s:s}", "type", "error", "time",
+    return put(sink, json_pack("{s:s,s:s,s:s,s:s*,s:s*,s:o*,s:s,s:s,s:s}", "type", "error", "time",
                                clock_format(record->time, time), "address",
-                               address_format(&record->address, address), "protocol", protocol,
-                               "port", port, "error", error_name(record->code), "message",
+                               address_format(&record->address, address), "name",
+                               name_set_find(sink->start.names, &record->address), "protocol",
+                               protocol, "port", port, "error", error_name(record->code), "message",
                                error_meaning(record->code), "advice", error_advice(record->code)));
 }
 
@@ -144,8 +146,9 @@ static json_t *reasons_value(const struct host_result *host, bool open_only)
 static int put_host(struct sink *sink, const struct host_result *host)
 {
     char address[ADDRESS_TEXT_SIZE];
-    json_t *record = json_pack("{s:s,s:s,s:b,s:I}", "type", "host", "address",
-                               address_format(&host->address, address), "answered",
+    json_t *record = json_pack("{s:s,s:s,s:s*,s:b,s:I}", "type", "host", "address",
+                               address_format(&host->address, address), "name",
+                               name_set_find(sink->start.names, &host->address), "answered",
                                (int)host->answered, "open", (json_int_t)host->open_count);
     json_t *others = sink->options.open_only
                          ? json_object()

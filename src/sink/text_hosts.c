@@ -37,9 +37,9 @@ static void add_all_ports(struct buffer *buffer, const struct port_set *ports)
 static void add_one(struct page *page, const struct alike *alike, const struct address *address)
 {
     struct buffer *buffer = page->buffer;
-    char text[ADDRESS_TEXT_SIZE], count[FIELD_COUNT_SIZE];
+    char text[FIELD_HOST_SIZE], count[FIELD_COUNT_SIZE];
     page_begin_line(page);
-    buffer_add_format(buffer, "%s: ", address_format(address, text));
+    buffer_add_format(buffer, "%s: ", field_host(page->names, address, text));
     if (alike->code) {
         page_style_on(page, PAGE_RED);
         buffer_add_format(buffer, "error: %s could not be asked: ",
@@ -138,7 +138,7 @@ static struct alike *find_kind(struct kinds *kinds, const struct alike *like)
 /* Says what there is to say of a host at once, unless it may share a line with others. */
 static int add_host(struct page *page, const struct host_result *host, struct kinds *kinds)
 {
-    char text[ADDRESS_TEXT_SIZE];
+    char text[FIELD_HOST_SIZE];
     struct alike like;
     if (is_plain(page, host, &like)) {
         struct alike *alike = find_kind(kinds, &like);
@@ -148,7 +148,7 @@ static int add_host(struct page *page, const struct host_result *host, struct ki
         return 0;
     }
     page_begin_line(page);
-    buffer_add_format(page->buffer, "%s: ", address_format(&host->address, text));
+    buffer_add_format(page->buffer, "%s: ", field_host(page->names, &host->address, text));
     page_add_groups(page, host, host->undecided ? "no open port found: " : "no open port: ", NULL,
                     NULL);
     buffer_add_character(page->buffer, '\n');

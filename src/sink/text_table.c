@@ -180,11 +180,11 @@ bool page_has_table(const struct page *page, const struct host_result *host)
 int page_add_table(struct page *page, const struct host_result *host)
 {
     struct host_table table;
-    char address[ADDRESS_TEXT_SIZE];
+    char text[FIELD_HOST_SIZE];
     host_table_init(&table, page, host);
     page_begin_table(page);
     page_style_on(page, PAGE_BOLD);
-    buffer_add_text(page->buffer, address_format(&host->address, address));
+    buffer_add_text(page->buffer, field_host(page->names, &host->address, text));
     page_style_off(page);
     buffer_add_character(page->buffer, '\n');
     int result = add_rows(&table, host);

@@ -243,17 +243,24 @@ static void add_unknown(struct buffer *buffer, uint64_t count, const char *reaso
 }
 
 /* Hosts are not asked whether they are up before their ports are: "user-set", as with nmap -Pn. */
-static void begin_host(struct buffer *buffer, const struct address *address,
+static void begin_host(const struct sink *sink, const struct address *address,
                        const struct scan_summary *summary)
 {
+    struct buffer *buffer = &sink->output->pending;
+    const char *name = name_set_find(sink->start.names, address);
     char text[ADDRESS_TEXT_SIZE];
     buffer_add_format(buffer,
                       "<host starttime=\"%" PRIu64 "\" endtime=\"%" PRIu64
                       "\"><status state=\"up\" reason=\"user-set\" reason_ttl=\"0\"/>\n<address",
                       seconds_of(summary->started), seconds_of(summary->finished));
     add_attribute(buffer, "addr", address_format(address, text));
-    buffer_add_format(buffer, " addrtype=\"ipv%d\"/>\n<hostnames>\n</hostnames>\n<ports>",
-                      (int)address->family);
+    buffer_add_format(buffer, " addrtype=\"ipv%d\"/>\n<hostnames>\n", (int)address->family);
+    if (name) {
+        buffer_add_text(buffer, "<hostname");
+        add_attribute(buffer, "name", name);
+        buffer_add_text(buffer, " type=\"user\"/>\n");
+    }
+    buffer_add_text(buffer, "</hostnames>\n<ports>");
 }
 
 static void end_host(struct buffer *buffer)
@@ -274,7 +281,7 @@ static int add_host(struct sink *sink, const struct results *results,
     ports->listed[STATE_CLOSED] = others && (all || host->closed <= LISTED_PORTS);
     ports->listed[STATE_FILTERED] = others && (all || host->filtered <= LISTED_PORTS);
 
-    begin_host(buffer, &host->address, summary);
+    begin_host(sink, &host->address, summary);
     int result = others ? results_each_port(results, host, gather_extra, ports) : 0;
     if (others) {
         add_extraports(ports, STATE_CLOSED, host->closed);
@@ -294,7 +301,7 @@ static void add_silent_host(struct sink *sink, const struct address *address,
                             const struct port_set *ports, const struct scan_summary *summary)
 {
     struct buffer *buffer = &sink->output->pending;
-    begin_host(buffer, address, summary);
+    begin_host(sink, address, summary);
     if (ports->size <= LISTED_PORTS || sink->options.verbose >= 2) {
         for (uint32_t i = 0; i < ports->size; i++)
             add_port(buffer, &(struct port_record){.port = port_set_at(ports, i),

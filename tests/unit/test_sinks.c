@@ -25,6 +25,16 @@ struct show {
     const char *command;
 };
 
+/* One of the hosts was called by its name. */
+static const struct name_set names = {
+    .items =
+        &(struct named_address){
+            .address = {.value = 0xc6120001, .family = ADDRESS_IPV4}, /* 198.18.0.1 */
+            .name = (char[]){"one.example"},
+        },
+    .count = 1,
+};
+
 /* After the targets and ports of the scene were added. */
 static void show_begin(struct show *show, const char *format, struct sink_options options)
 {
@@ -41,7 +51,8 @@ static void show_begin(struct show *show, const char *format, struct sink_option
                   .time = STARTED,
                   .seed = UINT64_C(18446744073709551615),
                   .hosts = show->scene.targets.size,
-                  .ports = &show->scene.ports},
+                  .ports = &show->scene.ports,
+                  .names = &names},
     };
     if (show->sink.class->start)
         assert_int_equal(show->sink.class->start(&show->sink, &show->sink.start), 0);
