@@ -116,7 +116,9 @@ class Documents(unittest.TestCase):
             records.check_scan(good[:2] + good[1:])
 
     def test_csv(self):
-        header = "address protocol port state reason from tries rtt_us service error time".split()
+        header = (
+            "address name protocol port state reason from tries rtt_us service error time".split()
+        )
 
         def check(name, text):
             rows = list(csv.reader(text.splitlines(keepends=True), strict=True))
