@@ -207,28 +207,10 @@ static int restore(struct session *session, const struct checkpoint_data *resume
 {
     int failed = 0;
     session->restoring = true;
-    for (size_t i = 0; !failed && i < resumed->record_count; i++) {
-        struct port_record record = resumed->records[i];
-        if (record.index >= session->plan.count)
-            failed = -EINVAL;
-        if (failed)
-            break;
-        struct endpoint to = plan_endpoint(&session->plan, record.index);
-        record.address = to.address;
-        record.port = to.port;
-        failed = scan_restore_port(session->scan, &record);
-    }
-    for (size_t i = 0; !failed && i < resumed->error_count; i++) {
-        struct error_record record = resumed->errors[i];
-        if (record.index >= session->plan.count)
-            failed = -EINVAL;
-        if (failed)
-            break;
-        struct endpoint to = plan_endpoint(&session->plan, record.index);
-        record.address = to.address;
-        record.port = to.port;
-        failed = scan_restore_error(session->scan, &record);
-    }
+    for (size_t i = 0; !failed && i < resumed->record_count; i++)
+        failed = scan_restore_port(session->scan, &resumed->records[i]);
+    for (size_t i = 0; !failed && i < resumed->error_count; i++)
+        failed = scan_restore_error(session->scan, &resumed->errors[i]);
     session->restoring = false;
     if (failed == -EINVAL || resumed->position.position > session->plan.count)
         return error_set(error, EINVAL, "'%s' is damaged: its records do not fit its targets",

@@ -266,19 +266,26 @@ int scan_restore_port(struct scan *scan, const struct port_record *record)
     if (record->index >= scan->plan->count ||
         ledger_get(&scan->ledger, record->index) != STATE_SILENT)
         return -EINVAL;
-    uint64_t rtt = record->from.family == ADDRESS_NONE ? record->rtt : 0;
-    if (rtt) {
-        rtt_add(host_rtt(scan, plan_host(scan->plan, record->index)), rtt);
-        rtt_add(&scan->all, rtt);
+    struct endpoint to = plan_endpoint(scan->plan, record->index);
+    struct port_record placed = *record;
+    placed.address = to.address;
+    placed.port = to.port;
+    if (record->rtt && record->from.family == ADDRESS_NONE) {
+        rtt_add(host_rtt(scan, plan_host(scan->plan, record->index)), record->rtt);
+        rtt_add(&scan->all, record->rtt);
     }
-    return book_port(scan, record);
+    return book_port(scan, &placed);
 }
 
 int scan_restore_error(struct scan *scan, const struct error_record *record)
 {
     if (record->index >= scan->plan->count)
         return -EINVAL;
-    return book_error(scan, record);
+    struct endpoint to = plan_endpoint(scan->plan, record->index);
+    struct error_record placed = *record;
+    placed.address = to.address;
+    placed.port = to.port;
+    return book_error(scan, &placed);
 }
 
 void scan_restore_position(struct scan *scan, const struct scan_position *position)
@@ -426,6 +433,20 @@ static int check_held(const struct scan *scan, struct error *error)
                      "net.netfilter.nf_conntrack_max and conntrack -L");
 }
 
+/* Returns 0 or -errno. Replies that could then not be booked leave their ports to be asked again by
+ * a scan that goes on from here. */
+static int take_replies(struct scan *scan, const struct reply *replies, size_t count)
+{
+    int failed = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!failed)
+            failed = take_reply(scan, &replies[i]);
+        if (failed && replies[i].position < scan->at.position)
+            scan->at.position = replies[i].position;
+    }
+    return failed;
+}
+
 /* Asks every silent index of the plan once. Returns 0 or -errno; *ret_end says whether to go on. */
 static int run_pass(struct scan *scan, enum scan_end *ret_end, struct error *error)
 {
@@ -439,12 +460,10 @@ static int run_pass(struct scan *scan, enum scan_end *ret_end, struct error *err
             wait = 1;
         size_t count = scan->class->collect(scan->prober, wait, replies, REPLIES);
         scan->clock = clock_monotonic();
-        for (size_t i = 0; i < count; i++) {
-            int failed = take_reply(scan, &replies[i]);
-            if (failed)
-                return error_set(error, -failed, "cannot keep the results: %s", strerror(-failed));
-        }
-        int failed = tick(scan, false);
+        int failed = take_replies(scan, replies, count);
+        if (failed)
+            return error_set(error, -failed, "cannot keep the results: %s", strerror(-failed));
+        failed = tick(scan, false);
         if (failed)
             return error_set(error, -failed, "cannot write the results: %s", strerror(-failed));
         failed = check_held(scan, error);

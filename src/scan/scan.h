@@ -38,9 +38,8 @@ struct scan_position {
 
 struct scan_progress {
     unsigned pass;
-    unsigned passes; /* the pass that will probably be the last */
-    uint64_t done;   /* positions of this pass that are behind us */
-    uint64_t count;  /* positions of this pass */
+    uint64_t done;  /* positions of this pass that are behind us */
+    uint64_t count; /* positions of this pass */
     uint64_t probes;
     uint64_t elapsed; /* nanoseconds */
     double rate;      /* probes a second, lately */
@@ -80,7 +79,8 @@ void scan_free(struct scan *scan);
 int scan_run(struct scan *scan, struct scan_summary *ret_summary, struct error *error);
 
 /* Puts a record of an earlier run back, as if it had just come; before scan_run(). Gives the same
- * events. Returns 0, what an event returned, or -EINVAL for an index that is not silent. */
+ * events. Its index says which address and port it is about. Returns 0, what an event returned, or
+ * -EINVAL for an index that is not silent. */
 int scan_restore_port(struct scan *scan, const struct port_record *record);
 int scan_restore_error(struct scan *scan, const struct error_record *record);
 void scan_restore_position(struct scan *scan, const struct scan_position *position);
