@@ -301,13 +301,20 @@ static uint64_t elapsed(const struct scan *scan)
     return scan->elapsed_before + (scan->began ? scan->clock - scan->began : 0);
 }
 
+/* Everything before it has been asked in this pass, or needed no asking. */
+static uint64_t asked_position(const struct scan *scan)
+{
+    uint64_t position = scan->at.position;
+    if (scan->batch_done < scan->batch_count && scan->batch[scan->batch_done].position < position)
+        position = scan->batch[scan->batch_done].position;
+    return position;
+}
+
 struct scan_position scan_position(const struct scan *scan)
 {
     struct scan_position at = scan->at;
     uint64_t oldest = scan->prober ? scan->class->oldest(scan->prober) : UINT64_MAX;
-    if (scan->batch_done < scan->batch_count &&
-        scan->batch[scan->batch_done].position < at.position)
-        at.position = scan->batch[scan->batch_done].position;
+    at.position = asked_position(scan);
     if (oldest < at.position)
         at.position = oldest;
     at.elapsed = elapsed(scan);
@@ -320,7 +327,7 @@ struct scan_progress scan_progress(const struct scan *scan)
         scan->prober ? scan->class->facts(scan->prober) : (struct prober_facts){0};
     struct scan_progress progress = {
         .pass = scan->at.pass,
-        .done = scan->at.position,
+        .done = asked_position(scan),
         .count = scan->plan->count,
         .probes = scan->at.probes,
         .elapsed = elapsed(scan),
@@ -346,13 +353,14 @@ static void tick_rates(struct scan *scan, uint64_t passed)
     double seconds = (double)passed / (double)NANOSECONDS_PER_SECOND;
     double weight = scan->probe_rate > 0 ? 0.2 : 1;
     double probes = (double)(scan->at.probes - scan->tick_probes) / seconds;
-    double positions = scan->at.position >= scan->tick_position
-                           ? (double)(scan->at.position - scan->tick_position) / seconds
+    uint64_t position = asked_position(scan);
+    double positions = position >= scan->tick_position
+                           ? (double)(position - scan->tick_position) / seconds
                            : scan->position_rate;
     scan->probe_rate += weight * (probes - scan->probe_rate);
     scan->position_rate += weight * (positions - scan->position_rate);
     scan->tick_probes = scan->at.probes;
-    scan->tick_position = scan->at.position;
+    scan->tick_position = position;
 }
 
 static int tick(struct scan *scan, bool forced)
