@@ -1,13 +1,16 @@
 """Running the program under test, which the environment variable PORTHOLE names, and reading its
 records."""
 
-import json
 import os
 import pathlib
 import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
+import records  # pylint: disable=wrong-import-position
 
 PROGRAM = os.path.abspath(os.environ["PORTHOLE"])
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = records.ROOT
 TIMEOUT = 300  # seconds after which a run counts as hung
 
 
@@ -34,63 +37,28 @@ def start(*words, namespace=None, **others):
 
 
 class Records:
-    """The records of `porthole scan --json`, checked against docs/records.schema.json: of more than
-    CHECKED ports, as many."""
-
-    CHECKED = 1000
+    """What one `porthole scan --json` said, held to the schema and to agree with itself."""
 
     def __init__(self, text):
-        self.all = [json.loads(line) for line in text.splitlines()]
-        others = [record for record in self.all if record["type"] != "port"]
-        for record in others + self.of("port")[: self.CHECKED]:
-            validator().validate(record)
+        self.all = records.parse(text)
+        records.check_scan(self.all)
+        self.summary = self.all[-1]
 
     def of(self, kind):
         """Those of one type."""
-        return [record for record in self.all if record["type"] == kind]
-
-    @property
-    def summary(self):
-        """The last record."""
-        assert self.all and self.all[-1]["type"] == "summary", "the summary is not the last record"
-        return self.all[-1]
-
-    @property
-    def ports(self):
-        """(address, port) → its record; asserts that there is one of each."""
-        ports = {}
-        for record in self.of("port"):
-            place = record["address"], record["port"]
-            assert place not in ports, f"two records of {place}"
-            ports[place] = record
-        return ports
+        return records.of_type(self.all, kind)
 
     def states(self):
         """(address, port) → (state, reason, from)."""
         return {
-            place: (record["state"], record["reason"], record.get("from"))
-            for place, record in self.ports.items()
+            (port["address"], port["port"]): (port["state"], port["reason"], port.get("from"))
+            for port in self.of("port")
         }
 
     def open(self, address):
         """The open ports of an address, as a set."""
-        return {port for (at, port), record in self.ports.items()
-                if at == address and record["state"] == "open"}  # fmt: skip
-
-
-_VALIDATOR = []
-
-
-def validator():
-    """What checks a record against the schema; from Debian's python3-jsonschema."""
-    if not _VALIDATOR:
-        import jsonschema  # pylint: disable=import-outside-toplevel
-
-        schema = json.loads((ROOT / "docs/records.schema.json").read_text(encoding="utf-8"))
-        kind = jsonschema.validators.validator_for(schema)
-        kind.check_schema(schema)
-        _VALIDATOR.append(kind(schema, format_checker=jsonschema.FormatChecker()))
-    return _VALIDATOR[0]
+        return {port["port"] for port in self.of("port")
+                if port["address"] == address and port["state"] == "open"}  # fmt: skip
 
 
 def scan(*words, namespace=None, status=0):
