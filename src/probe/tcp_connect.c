@@ -48,21 +48,27 @@ static bool socket_port(int fd, struct address *ret_address, uint16_t *ret_port)
 /* On this very machine a SYN can meet another SYN of ours instead of a listener, because TCP knows
  * the simultaneous open (RFC 9293 §3.5): the socket's own, when the kernel chose the target port as
  * the source port, or that of another attempt. Such a connection says that nobody listens. */
-static bool met_ourselves(const struct tcp_connect *self, const struct attempt *attempt)
+static bool met_ourselves(struct tcp_connect *self, const struct attempt *attempt)
 {
     struct endpoint own = {.port.protocol = PROTOCOL_TCP};
-    if (!attempt->local || !socket_port(attempt->fd, &own.address, &own.port.number) ||
+    if (attempt->ours)
+        return true;
+    /* Not only for `local` ones: a route of type local makes addresses this machine's own that no
+     * interface has. */
+    if (!socket_port(attempt->fd, &own.address, &own.port.number) ||
         own.address.value != attempt->to.address.value)
         return false;
     if (own.port.number == attempt->to.port.number)
         return true;
     for (uint32_t i = 0; i < self->deadlines.count; i++) {
-        const struct attempt *other = &self->attempts[self->deadlines.heap[i].item];
+        struct attempt *other = &self->attempts[self->deadlines.heap[i].item];
         struct endpoint source = {.port.protocol = PROTOCOL_TCP};
         if (same_endpoint(&other->to, &own) &&
             socket_port(other->fd, &source.address, &source.port.number) &&
-            same_endpoint(&source, &attempt->to))
+            same_endpoint(&source, &attempt->to)) {
+            other->ours = true; /* which it could not find out once this end is closed */
             return true;
+        }
     }
     return false;
 }
@@ -94,13 +100,11 @@ static enum reason reason_from_errno(int code)
     }
 }
 
-/* The error queue's entry about this attempt, if there is one. */
-static bool find_icmp(const struct attempt *attempt, struct icmp_error *ret_error)
+/* Whether connect() says that the target accepted, be it that it has reset the connection since
+ * (tcp_reset() of the kernel: a RST in answer to the SYN would be ECONNREFUSED). */
+static bool is_connected(int code)
 {
-    while (error_queue_next(attempt->fd, ret_error))
-        if (same_endpoint(&ret_error->to, &attempt->to))
-            return true;
-    return false;
+    return code == 0 || code == EISCONN || code == ECONNRESET || code == EPIPE;
 }
 
 static void settle_open(struct tcp_connect *self, struct attempt *attempt, uint64_t rtt)
@@ -113,7 +117,7 @@ static void settle_open(struct tcp_connect *self, struct attempt *attempt, uint6
 static void settle_error(struct tcp_connect *self, struct attempt *attempt, int code, uint64_t rtt)
 {
     struct icmp_error error;
-    if (find_icmp(attempt, &error))
+    if (icmp_find(self, attempt, &error))
         reply_icmp(self, attempt, &error, rtt);
     else if (code == ECONNREFUSED)
         reply_answer(self, attempt, STATE_CLOSED, REASON_CONN_REFUSED, rtt);
@@ -137,13 +141,13 @@ static enum progress attempt_settle(struct tcp_connect *self, struct attempt *at
     struct icmp_error error;
     uint64_t rtt = now - attempt->started;
     int code = attempt_connect(attempt);
-    if (code == 0 || code == EISCONN) {
+    if (is_connected(code)) {
         if (met_ourselves(self, attempt))
             return MET_OURSELVES;
         settle_open(self, attempt, rtt);
     } else if (code != EALREADY) {
         settle_error(self, attempt, code, rtt);
-    } else if (find_icmp(attempt, &error)) { /* it came while the kernel still waits */
+    } else if (icmp_find(self, attempt, &error)) { /* it came while the kernel still waits */
         reply_icmp(self, attempt, &error, rtt);
         attempt_disconnect(self, attempt);
     } else {
@@ -152,31 +156,56 @@ static enum progress attempt_settle(struct tcp_connect *self, struct attempt *at
     return SETTLED;
 }
 
+/* Has an attempt wait, unless an ICMP error is there already among those of the refusals before it.
+ * Returns as attempt_start() does. */
+static int attempt_wait(struct tcp_connect *self, struct attempt *attempt, bool *ret_waiting)
+{
+    struct icmp_error error;
+    int code = attempt_watch(self, attempt);
+    if (code)
+        return code;
+    *ret_waiting = self->refused_fd != attempt->fd || !icmp_find(self, attempt, &error);
+    if (!*ret_waiting) {
+        reply_icmp(self, attempt, &error, clock_monotonic() - attempt->started);
+        attempt_disconnect(self, attempt);
+    }
+    return 0;
+}
+
+/* Books the verdict that the first call of connect() brought. Returns false for none: then `code`
+ * is a failure of this machine. */
+static bool settle_at_once(struct tcp_connect *self, struct attempt *attempt, int code)
+{
+    struct icmp_error error;
+    uint64_t rtt = clock_monotonic() - attempt->started;
+    if (is_connected(code))
+        settle_open(self, attempt, rtt);
+    else if (code == ECONNREFUSED)
+        refusal_add(self, attempt, rtt);
+    else if (icmp_find(self, attempt, &error)) /* it came during a call that waited */
+        reply_icmp(self, attempt, &error, rtt);
+    else
+        return false;
+    self->packets++;
+    return true;
+}
+
 /* Begins to connect. Returns 0 with either a reply given or the attempt waiting (*ret_waiting), or
  * the errno of a failure of this machine. */
 static int attempt_start(struct tcp_connect *self, struct attempt *attempt, bool *ret_waiting)
 {
+    *ret_waiting = false;
     for (int i = 0; i < SELF_CONNECTS; i++) {
         attempt->started = clock_monotonic();
+        attempt->ours = false;
         int code = attempt_connect(attempt);
-        bool connected = code == 0;
         if (code == EINPROGRESS || code == EINTR) {
             self->packets++;
-            *ret_waiting = true;
-            return attempt_watch(self, attempt);
+            return attempt_wait(self, attempt, ret_waiting);
         }
-        if (!connected && code != ECONNREFUSED)
-            return code;
+        if (!is_connected(code) || !met_ourselves(self, attempt))
+            return settle_at_once(self, attempt, code) ? 0 : code;
         self->packets++;
-        if (!connected || !met_ourselves(self, attempt)) {
-            uint64_t rtt = clock_monotonic() - attempt->started;
-            if (connected)
-                settle_open(self, attempt, rtt);
-            else
-                refusal_add(self, attempt, rtt);
-            *ret_waiting = false;
-            return 0;
-        }
         code = attempt_reopen(self, attempt);
         if (code)
             return code;
@@ -361,13 +390,15 @@ static size_t tcp_connect_collect(struct prober *base, uint64_t wait, struct rep
     struct epoll_event events[EVENTS];
     struct timespec limit = wait_limit(self, wait);
     bool idle = self->in_flight == 0 && limit.tv_sec == 0 && limit.tv_nsec == 0;
-    int count = idle ? 0 : epoll_pwait2(self->epoll, events, EVENTS, &limit, NULL);
+    bool full = self->ready_count > READY - EVENTS; /* each event may give a reply */
+    int count = idle || full ? 0 : epoll_pwait2(self->epoll, events, EVENTS, &limit, NULL);
     uint64_t now = self->in_flight ? clock_monotonic() : 0;
     for (int i = 0; i < count; i++)
         if (deadlines_has(&self->deadlines, events[i].data.u32))
             attempt_check(self, &self->attempts[events[i].data.u32], now);
     if (count >= 0 && count < EVENTS)
         expire(self, now);
+    refusals_check(self); /* of attempts that were started anew */
     size_t given = 0;
     for (; given < room && self->ready_count; given++, self->ready_count--)
         replies[given] = self->ready[self->ready_head++ % READY];

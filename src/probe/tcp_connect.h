@@ -28,6 +28,7 @@ struct attempt {
     int fd;
     bool watched;          /* by epoll */
     bool local;            /* the target is this machine */
+    bool ours;             /* the other end turned out to be another attempt */
     bool single;           /* the socket is bound to something and asks nobody else */
     struct prompt *prompt; /* whose socket this is, as long as it blocks; else NULL */
 };
@@ -92,6 +93,11 @@ void reply_silence(struct tcp_connect *self, const struct attempt *attempt);
 /* A refusal that is a RST until refusals_check() finds an ICMP error that caused it. */
 void refusal_add(struct tcp_connect *self, const struct attempt *attempt, uint64_t rtt);
 void refusals_check(struct tcp_connect *self);
+
+/* The error queue's entry about this attempt, if there is one. What else stands in the queue is
+ * about refusals before it and is not lost to them. */
+bool icmp_find(struct tcp_connect *self, const struct attempt *attempt,
+               struct icmp_error *ret_error);
 
 /* ---- tcp_connect_sockets.c ---- */
 

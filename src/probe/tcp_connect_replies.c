@@ -50,22 +50,44 @@ void reply_silence(struct tcp_connect *self, const struct attempt *attempt)
     ready_push(self, attempt)->kind = REPLY_SILENCE;
 }
 
-/* Turns those refusals that an ICMP error caused into filtered ports. */
+/* Turns the refusal that an ICMP error caused into a filtered port. */
+static void refusals_apply(struct tcp_connect *self, const struct icmp_error *error)
+{
+    for (uint32_t i = 0; i < self->refusal_count; i++) {
+        struct reply *reply = &self->ready[self->refusals[i].ready];
+        if (!same_endpoint(&self->refusals[i].to, &error->to))
+            continue;
+        reply->state = STATE_FILTERED;
+        reply->reason = error->reason;
+        if (error->from.value != error->to.address.value)
+            reply->from = error->from;
+    }
+}
+
 void refusals_check(struct tcp_connect *self)
 {
     struct icmp_error error;
-    while (self->refusal_count && error_queue_next(self->refused_fd, &error)) {
-        for (uint32_t i = 0; i < self->refusal_count; i++) {
-            struct reply *reply = &self->ready[self->refusals[i].ready];
-            if (!same_endpoint(&self->refusals[i].to, &error.to))
-                continue;
-            reply->state = STATE_FILTERED;
-            reply->reason = error.reason;
-            if (error.from.value != error.to.address.value)
-                reply->from = error.from;
-        }
-    }
+    while (self->refusal_count && error_queue_next(self->refused_fd, &error))
+        refusals_apply(self, &error);
     self->refusal_count = 0;
+}
+
+bool icmp_find(struct tcp_connect *self, const struct attempt *attempt,
+               struct icmp_error *ret_error)
+{
+    struct icmp_error error;
+    bool shared = self->refused_fd == attempt->fd, found = false;
+    while (error_queue_next(attempt->fd, &error)) {
+        if (shared)
+            refusals_apply(self, &error);
+        if (!same_endpoint(&error.to, &attempt->to))
+            continue;
+        *ret_error = error;
+        found = true;
+    }
+    if (shared)
+        self->refusal_count = 0;
+    return found;
 }
 
 void refusal_add(struct tcp_connect *self, const struct attempt *attempt, uint64_t rtt)
