@@ -34,6 +34,10 @@ const struct command *command_find(const char *name)
 int command_unknown(const char *name, struct error *error)
 {
     struct text_nearest nearest = {.word = name};
+    if (name[0] == '-')
+        return error_set(
+            error, EINVAL,
+            "unknown option '%.80s': a command comes first; 'porthole help' lists them", name);
     for (size_t i = 0; commands[i]; i++)
         text_nearest_offer(&nearest, commands[i]->name, strlen(commands[i]->name));
     if (nearest.candidate[0])
@@ -88,7 +92,7 @@ void command_complain(const struct command *command, const struct error *error)
     fprintf(stderr, "porthole%s%s: %s\n", command ? " " : "", command ? command->name : "",
             message);
     /* The text was made harmless by error_set_at(), one character for each byte. */
-    if (error->column != ERROR_NO_COLUMN)
+    if (error->column != ERROR_NO_COLUMN && error->text[0])
         fprintf(stderr, "  %s\n  %*s^\n", error->text, (int)error->column, "");
 }
 

@@ -52,8 +52,11 @@ static int add_output(struct scan_command_options *options, const struct sink_cl
     options->outputs = outputs;
     for (size_t i = 0; i < options->output_count; i++) {
         if (strcmp(outputs[i].path, path) == 0) {
-            int failed = error_set(error, EINVAL, "two outputs go to '%s': '%s' and '%s'", path,
-                                   outputs[i].class->name, class->name);
+            bool standard = strcmp(path, "-") == 0;
+            int failed = error_set(error, EINVAL, "two outputs, %s and %s, go to %s%s%s",
+                                   outputs[i].class->name, class->name, standard ? "" : "'",
+                                   standard ? "standard output: give one a file with -o" : path,
+                                   standard ? "" : "'");
             free(made);
             return failed;
         }

@@ -162,9 +162,10 @@ static int collect_list(struct collector *collector, const char *list, struct er
         int failed = collect_word(collector, list, length, 0, error);
         if (failed)
             return failed;
-        list += length;
-        if (*list == ',')
-            list++;
+        if (list[length] == ',' && list[length + 1] == '\0')
+            return error_set_at(error, EINVAL, list, length + 1, length + 1,
+                                "a target is missing after the comma");
+        list += length + (list[length] == ',');
     }
     return 0;
 }
@@ -220,6 +221,8 @@ static int init_targets(struct scan_subject *subject, const struct command *comm
     if (!failed && subject->targets.count == 0) {
         if (subject->unresolved)
             failed = error_set(error, EINVAL, "no target is left: no name had an address");
+        else if (count || options->target_files.count)
+            failed = error_set(error, EINVAL, "no target: what was read names none");
         else
             failed = error_set(error, EINVAL,
                                "no target: name an address, a network or a host, or use "

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/number_set.h"
+#include "base/text.h"
 #include "scan/pace.h"
 
 #include <errno.h>
@@ -74,11 +75,11 @@ static int check_memory(uint64_t count, struct error *error)
     uint64_t memory = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_MAX;
     if (count / 4 <= memory / 2)
         return 0;
-    return error_set(
-        error, E2BIG,
-        "%llu ports need a ledger of %llu MiB, more than half of this machine's memory: "
-        "name fewer targets or ports",
-        (unsigned long long)count, (unsigned long long)(count / 4 >> 20));
+    char ports[TEXT_NUMBER_SIZE], size[TEXT_NUMBER_SIZE];
+    return error_set(error, E2BIG,
+                     "%s ports need a ledger of %s MiB, more than half of this machine's memory: "
+                     "name fewer targets or ports",
+                     text_grouped(count, ports), text_grouped(count / 4 >> 20, size));
 }
 
 int scan_new(const struct plan *plan, const struct scan_options *options,
