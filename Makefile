@@ -24,14 +24,14 @@ bench-deps:
 
 scan: deps
 	@$(MAKE) --no-print-directory all
-	@$(BUILD)/porthole scan --self -p-
+	@$(BUILD)/src/porthole scan --self -p-
 
 check: check-deps
 	@tests/check
 
 bench: bench-deps
 	@$(MAKE) --no-print-directory all BUILD=build-bench
-	@/usr/bin/python3 bench/run.py build-bench/porthole
+	@/usr/bin/python3 bench/run.py build-bench/src/porthole
 
 fuzz: check-deps
 	@tests/fuzz
