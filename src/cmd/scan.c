@@ -104,17 +104,21 @@ static int check_resume(const struct scan_command_options *options, int count, s
                      extra);
 }
 
-/* The words of the first run, then those of this one, which therefore win. */
-static char **join_words(const struct command *command, const struct checkpoint_data *data,
-                         int argc, char **argv)
+/* The words of the first run, then those of this one, which therefore win. Returns as
+ * command_parse() does. */
+static int parse_resumed(const struct command *command, const struct checkpoint_data *data,
+                         int argc, char **argv, struct scan_command_options *options)
 {
-    char **words = calloc(data->word_count + (size_t)argc + 1, sizeof(*words));
+    int count = 0;
+    char **words = calloc(data->word_count + 2, sizeof(*words));
     if (!words)
-        return NULL;
+        return EXIT_TROUBLE;
     words[0] = (char *)command->name;
     memcpy(words + 1, data->words, data->word_count * sizeof(*words));
-    memcpy(words + 1 + data->word_count, argv + 1, (size_t)(argc - 1) * sizeof(*words));
-    return words;
+    int status = command_parse(command, (int)data->word_count + 1, words, options, &count);
+    free(words);
+    options->earlier_outputs = options->output_count;
+    return status < 0 ? command_parse(command, argc, argv, options, &count) : status;
 }
 
 static int run_resumed(const struct command *command, const struct checkpoint_data *data, int argc,
@@ -123,12 +127,8 @@ static int run_resumed(const struct command *command, const struct checkpoint_da
     struct scan_command_options options;
     struct scan_subject subject = {0};
     struct error error = {0};
-    int count = 0;
-    char **words = join_words(command, data, argc, argv);
-    if (!words)
-        return EXIT_TROUBLE;
     scan_command_options_init(&options);
-    int status = command_parse(command, (int)data->word_count + argc, words, &options, &count);
+    int status = parse_resumed(command, data, argc, argv, &options);
     if (status < 0 && scan_subject_restore(&subject, data, &error) < 0) {
         command_complain(command, &error);
         status = EXIT_USAGE;
@@ -138,7 +138,6 @@ static int run_resumed(const struct command *command, const struct checkpoint_da
                              data->word_count);
     scan_subject_release(&subject);
     scan_command_options_release(&options);
-    free(words);
     return status;
 }
 
