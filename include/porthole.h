@@ -100,14 +100,16 @@ PORTHOLE_API int porthole_scan_run(struct porthole_scan *scan, porthole_port_fn 
 /* Ends a running scan within a tenth of a second, or the next one before it begins. */
 PORTHOLE_API void porthole_scan_cancel(struct porthole_scan *scan);
 
-/* What the last failure of a call with this scan was, a sentence without a full stop; "" for none.
- * The string lives until the next call with the scan. */
+/* What the last failure of a call with this scan was, or after a run whose summary counts errors
+ * what this machine failed to ask first and why: a sentence without a full stop; "" for none. The
+ * string lives until the next call with the scan. */
 PORTHOLE_API const char *porthole_scan_error(const struct porthole_scan *scan);
 
 /* The open TCP ports of `address` (an address or a host name, of which the system's first address
  * is taken) from `first` to `last`, both included. Writes the lowest `capacity` of them, ascending,
  * to `ports`, and to `ret_count` how many there are, which may be more. Returns 0, -EINVAL when
- * `last` is below `first` or the address is none, or -errno. */
+ * `last` is below `first` or the address is none, or -errno, also when this machine failed to ask
+ * about some of the ports. */
 PORTHOLE_API int porthole_open_ports(const char *address, uint16_t first, uint16_t last,
                                      uint16_t *ports, size_t capacity, size_t *ret_count);
 

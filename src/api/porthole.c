@@ -62,17 +62,31 @@ const char *porthole_scan_error(const struct porthole_scan *scan)
 
 /* ---- what to scan ---- */
 
-/* A target_word_fn: `user` is the set. */
-static int add_word(void *user, const char *word, size_t length, unsigned line, struct error *error)
+static int add_resolved(struct address_set *set, const char *word, size_t length,
+                        enum resolve_which which, struct error *error)
 {
     char name[256];
     enum target_kind kind;
-    (void)line;
-    int failed = target_parse(word, length, user, &kind, error);
+    int failed = target_parse(word, length, set, &kind, error);
     if (failed || kind == TARGET_ADDRESSES)
         return failed;
     snprintf(name, sizeof(name), "%.*s", (int)length, word);
-    return resolve_name(name, ADDRESS_NONE, RESOLVE_FIRST, user, error);
+    return resolve_name(name, ADDRESS_NONE, which, set, error);
+}
+
+/* A target_word_fn: `user` is the set. */
+static int add_word(void *user, const char *word, size_t length, unsigned line, struct error *error)
+{
+    (void)line;
+    return add_resolved(user, word, length, RESOLVE_FIRST, error);
+}
+
+/* The same for exclusions, where every address of a name is meant. */
+static int exclude_word(void *user, const char *word, size_t length, unsigned line,
+                        struct error *error)
+{
+    (void)line;
+    return add_resolved(user, word, length, RESOLVE_ALL, error);
 }
 
 int porthole_scan_add_targets(struct porthole_scan *scan, const char *words)
@@ -82,7 +96,7 @@ int porthole_scan_add_targets(struct porthole_scan *scan, const char *words)
 
 int porthole_scan_exclude_targets(struct porthole_scan *scan, const char *words)
 {
-    return target_split(words, strlen(words), add_word, &scan->exclusions, &scan->error);
+    return target_split(words, strlen(words), exclude_word, &scan->exclusions, &scan->error);
 }
 
 int porthole_scan_add_ports(struct porthole_scan *scan, const char *ports)
@@ -117,9 +131,12 @@ void porthole_scan_set_in_flight(struct porthole_scan *scan, uint32_t in_flight)
 
 void porthole_scan_set_timeout(struct porthole_scan *scan, unsigned milliseconds)
 {
-    scan->options.timeouts.initial = milliseconds * NANOSECONDS_PER_MILLISECOND;
-    if (milliseconds == 0)
-        scan->options.timeouts.initial = scan_options_default.timeouts.initial;
+    uint64_t initial = milliseconds * NANOSECONDS_PER_MILLISECOND;
+    scan->options.timeouts = scan_options_default.timeouts;
+    if (initial)
+        scan->options.timeouts.initial = initial;
+    if (initial > scan->options.timeouts.maximum)
+        scan->options.timeouts.maximum = initial;
 }
 
 /* ---- running ---- */
@@ -142,6 +159,18 @@ static int on_port(void *user, const struct port_record *record)
         return 0;
     scan->returned = returned;
     return -ECANCELED;
+}
+
+/* The scan goes on; what failed first is what porthole_scan_error() will say. */
+static int on_error(void *user, const struct error_record *record)
+{
+    struct porthole_scan *scan = user;
+    char address[ADDRESS_TEXT_SIZE];
+    if (scan->error.code == 0)
+        error_set(&scan->error, record->code, "%s could not be asked: %s (%s)",
+                  address_format(&record->address, address), error_meaning(record->code),
+                  error_advice(record->code));
+    return 0;
 }
 
 static int prepare(struct porthole_scan *scan, struct plan *plan)
@@ -181,8 +210,11 @@ int porthole_scan_run(struct porthole_scan *scan, porthole_port_fn *port, void *
     struct plan plan;
     struct scan *loop;
     struct scan_summary summary;
-    const struct scan_events events = {
-        .user = scan, .port = port ? on_port : NULL, .cancelled = &scan->cancelled};
+    const struct scan_events events = {.error = on_error,
+
+                                       .user = scan,
+                                       .port = port ? on_port : NULL,
+                                       .cancelled = &scan->cancelled};
     scan->error = (struct error){0};
     scan->port = port;
     scan->user = user;
@@ -194,7 +226,10 @@ int porthole_scan_run(struct porthole_scan *scan, porthole_port_fn *port, void *
     failed = scan_new(&plan, &scan->options, prober_classes[0], &events, &loop, &scan->error);
     if (failed)
         return failed;
-    failed = scan_run(loop, &summary, &scan->error);
+    struct error error = {0};
+    failed = scan_run(loop, &summary, &error);
+    if (failed)
+        scan->error = error;
     atomic_store(&scan->cancelled, false);
     scan_free(loop);
     if (failed == -ECANCELED && scan->returned) {
@@ -226,6 +261,7 @@ int porthole_open_ports(const char *address, uint16_t first, uint16_t last, uint
 {
     unsigned char open[65536 / 8] = {0};
     struct porthole_scan *scan;
+    struct porthole_summary summary;
     if (last < first)
         return -EINVAL;
     int failed = porthole_scan_new(&scan);
@@ -235,7 +271,9 @@ int porthole_open_ports(const char *address, uint16_t first, uint16_t last, uint
     if (!failed)
         failed = port_set_add(&scan->ports, PROTOCOL_TCP, first, last);
     if (!failed)
-        failed = porthole_scan_run(scan, note_open, open, NULL);
+        failed = porthole_scan_run(scan, note_open, open, &summary);
+    if (!failed && summary.errors)
+        failed = -scan->error.code;
     porthole_scan_free(scan);
     if (failed)
         return failed;

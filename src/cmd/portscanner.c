@@ -2,6 +2,7 @@
  * forms. A thin layer over the public library. */
 #include "base/text.h"
 #include "cmd/command.h"
+#include "net/target.h"
 #include "porthole.h"
 
 #include <errno.h>
@@ -16,8 +17,7 @@ extern const struct command command_portscanner;
 struct portscanner_options {
     struct common_options common;
     const char *host;
-    uint64_t first, last;
-    uint64_t port; /* PORTS: not given */
+    uint64_t first, last, port; /* PORTS: not given */
 };
 
 #define FIELD(name) offsetof(struct portscanner_options, name)
@@ -52,6 +52,21 @@ static const struct option options_table[] = {
      .maximum = PORTS - 1},
     OPTION_END,
 };
+
+/* One host, because ports alone would not tell which of several they belong to. */
+static int check_host(const char *host, struct error *error)
+{
+    struct address_set addresses = {0};
+    enum target_kind kind = TARGET_NAME;
+    int failed = target_parse(host, strlen(host), &addresses, &kind, error);
+    if (!failed)
+        failed = address_set_seal(&addresses);
+    if (!failed && kind == TARGET_ADDRESSES && addresses.size != 1)
+        failed = error_set(error, EINVAL,
+                           "'%s' is more than one host: 'porthole scan' takes networks", host);
+    address_set_release(&addresses);
+    return failed;
+}
 
 /* The states of one host's ports, by number. */
 struct states {
@@ -113,49 +128,52 @@ static void print_states(const struct states *states, uint64_t first, uint64_t l
     }
 }
 
-static int parse_operands(struct portscanner_options *options, char **operands, int count,
-                          struct error *error)
+/* The first form, "ADDRESS MIN_PORT MAX_PORT", or the second one's options. */
+static int read_words(struct portscanner_options *options, char **operands, int count,
+                      struct error *error)
 {
     uint64_t *const fields[] = {&options->first, &options->last};
-    if (options->host && count == 0)
-        return 0;
-    if (options->host || count != 3)
+    bool second = options->host || options->first != PORTS || options->last != PORTS ||
+                  options->port != PORTS;
+    if (second ? !options->host || count != 0 : count != 3)
         return error_set(
             error, EINVAL,
             "give ADDRESS MIN_PORT MAX_PORT, or -i HOST [-s START] [-e END] [-p PORT]");
-    options->host = operands[0];
-    for (int i = 0; i < 2; i++) {
-        struct error fault = {0};
-        int failed = text_parse_number(operands[i + 1], fields[i], &fault);
-        if (failed || *fields[i] >= PORTS)
+    for (int i = 0; !second && i < 2; i++)
+        if (text_parse_number(operands[i + 1], fields[i], NULL) < 0 || *fields[i] >= PORTS)
             return error_set(error, EINVAL, "port '%s' is not a number from 0 to 65535",
                              operands[i + 1]);
-    }
-    return 0;
+    if (!second)
+        options->host = operands[0];
+    if (options->port != PORTS && (options->first != PORTS || options->last != PORTS))
+        return error_set(error, EINVAL, "-p is one port: leave out -s and -e");
+    if (options->port != PORTS)
+        options->first = options->last = options->port;
+    if (options->first == PORTS)
+        options->first = 1;
+    if (options->last == PORTS)
+        options->last = PORTS - 1;
+    if (options->last < options->first)
+        return error_set(error, EINVAL, "port range %u-%u ends below its start",
+                         (unsigned)options->first, (unsigned)options->last);
+    return check_host(options->host, error);
 }
 
 static int run_portscanner(const struct command *command, int argc, char **argv)
 {
     static struct states states;
-    struct portscanner_options options = {.first = 1, .last = PORTS - 1, .port = PORTS};
+    struct portscanner_options options = {.first = PORTS, .last = PORTS, .port = PORTS};
     struct error error = {0};
     int count = 0;
     int status = command_parse(command, argc, argv, &options, &count);
     if (status >= 0)
         return status;
-    bool sentence = options.host != NULL;
-    bool single = options.port != PORTS;
-    if (single)
-        options.first = options.last = options.port;
-    if (parse_operands(&options, argv, count, &error) == 0 && options.last < options.first)
-        error_set(&error, EINVAL, "port range %u-%u ends below its start", (unsigned)options.first,
-                  (unsigned)options.last);
-    if (error.code) {
+    if (read_words(&options, argv, count, &error) < 0) {
         command_complain(command, &error);
         return EXIT_USAGE;
     }
     status = scan_host(command, options.host, options.first, options.last, &states);
-    print_states(&states, options.first, options.last, sentence, single);
+    print_states(&states, options.first, options.last, count == 0, options.port != PORTS);
     return command_finish(command, status);
 }
 

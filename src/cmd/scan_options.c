@@ -51,6 +51,11 @@ static int add_output(struct scan_command_options *options, const struct sink_cl
     }
     options->outputs = outputs;
     for (size_t i = 0; i < options->output_count; i++) {
+        if (strcmp(outputs[i].path, path) == 0 && i < options->earlier_outputs) {
+            free(outputs[i].made);
+            outputs[i] = (struct scan_output){.class = class, .path = path, .made = made};
+            return 0;
+        }
         if (strcmp(outputs[i].path, path) == 0) {
             bool standard = strcmp(path, "-") == 0;
             int failed = error_set(error, EINVAL, "two outputs, %s and %s, go to %s%s%s",
@@ -161,8 +166,8 @@ static int set_timing(void *options, const char *name, const char *value, struct
     static const struct {
         uint64_t in_flight, rate, initial, tries;
     } templates[] = {
-        {1, 1, 5000, 8}, {1, 10, 2000, 8}, {50, 100, 1000, 8},
-        {0, 0, 0, 0},    {0, 0, 500, 6},   {0, 0, 250, 3},
+        {1, 1, 5000, 8},     {1, 10, 2000, 8},   {50, 100, 1000, 8},
+        {10000, 0, 1000, 8}, {10000, 0, 500, 6}, {10000, 0, 250, 3},
     };
     struct scan_command_options *scan = options;
     size_t at = 0;
@@ -171,14 +176,10 @@ static int set_timing(void *options, const char *name, const char *value, struct
     if (at == 6)
         return error_set(error, EINVAL, "option '%s' needs a number from 0 to 5, not '%s'", name,
                          value);
-    if (templates[at].in_flight)
-        scan->in_flight = templates[at].in_flight;
-    if (templates[at].rate)
-        scan->rate = templates[at].rate;
-    if (templates[at].initial)
-        scan->initial_timeout = templates[at].initial * NANOSECONDS_PER_MILLISECOND;
-    if (templates[at].tries)
-        scan->tries = templates[at].tries;
+    scan->in_flight = templates[at].in_flight;
+    scan->rate = templates[at].rate;
+    scan->initial_timeout = templates[at].initial * NANOSECONDS_PER_MILLISECOND;
+    scan->tries = templates[at].tries;
     return 0;
 }
 
@@ -311,7 +312,8 @@ const struct option scan_options[] = {
      .maximum = 100},
     {.names = "--rate --max-rate",
      .argument = "N",
-     .help = "send at most N probes a second",
+     .help = "begin at most N attempts a second (the kernel sends a SYN again when nothing "
+             "has come for a second)",
      .kind = OPTION_NUMBER,
      .offset = FIELD(rate),
      .minimum = 1,
@@ -325,7 +327,8 @@ const struct option scan_options[] = {
      .maximum = 1000000},
     {.names = "--max-time --host-timeout",
      .argument = "TIME",
-     .help = "stop asking after TIME; what is undecided then is reported as such (hosts are "
+     .help = "stop asking after TIME, counted anew when resumed; what is undecided then is "
+             "reported as such (hosts are "
              "scanned side by side, so that this bounds each of them)",
      .kind = OPTION_DURATION,
      .offset = FIELD(max_time),
@@ -452,6 +455,8 @@ void scan_command_options_release(struct scan_command_options *options)
 
 struct scan_options scan_command_options_loop(const struct scan_command_options *options)
 {
+    uint64_t least = options->initial_timeout > options->minimum_timeout ? options->initial_timeout
+                                                                         : options->minimum_timeout;
     return (struct scan_options){
         .seed = options->has_seed ? options->seed : random_u64(),
         .tries = (unsigned)options->tries,
@@ -463,7 +468,7 @@ struct scan_options scan_command_options_loop(const struct scan_command_options 
             {
                 .initial = options->initial_timeout,
                 .minimum = options->minimum_timeout,
-                .maximum = options->maximum_timeout,
+                .maximum = options->maximum_timeout > least ? options->maximum_timeout : least,
             },
     };
 }

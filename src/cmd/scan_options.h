@@ -24,6 +24,7 @@ struct scan_command_options {
 
     struct scan_output *outputs;
     size_t output_count;
+    size_t earlier_outputs; /* of a resumed scan's first run: the same path may be given anew */
     bool open_only, reason;
     unsigned verbose;
 

@@ -263,9 +263,9 @@ static int begin(struct session *session, const struct checkpoint_data *resumed,
         .ports = &session->subject->ports,
         .names = &session->subject->names,
     };
-    failed = open_checkpoint(session, resumed, loop.seed, words, word_count, error);
+    failed = open_sinks(session, &start, error);
     if (!failed)
-        failed = open_sinks(session, &start, error);
+        failed = open_checkpoint(session, resumed, loop.seed, words, word_count, error);
     if (!failed && resumed)
         failed = restore(session, resumed, error);
     return failed;
@@ -273,15 +273,16 @@ static int begin(struct session *session, const struct checkpoint_data *resumed,
 
 /* ---- ending ---- */
 
-static void say_how_to_resume(const struct session *session)
+static void say_how_to_resume(const struct session *session, enum scan_end end)
 {
+    const char *what = end == SCAN_TIMED_OUT ? "time is over" : "interrupted";
     char path[512];
     if (!session->checkpoint.path) {
-        command_warn(session->command, "interrupted; with --checkpoint FILE a scan can be resumed");
+        command_warn(session->command, "%s; with --checkpoint FILE a scan can be resumed", what);
         return;
     }
     text_escape(session->checkpoint.path, strlen(session->checkpoint.path), path, sizeof(path));
-    command_warn(session->command, "interrupted; go on with: porthole scan --resume %s", path);
+    command_warn(session->command, "%s; go on with: porthole scan --resume %s", what, path);
 }
 
 /* Writes what sinks say at the end and waits for all of it. Returns 0 or -errno with `fault`, which
@@ -317,9 +318,9 @@ static int conclude(struct session *session, const struct scan_summary *summary,
     if (!failed)
         failed = finish_sinks(session, summary);
     if (!failed && session->checkpoint.path && summary->end == SCAN_COMPLETE)
-        unlink(session->checkpoint.path);
-    if (number)
-        say_how_to_resume(session);
+        checkpoint_remove(&session->checkpoint);
+    if (number || summary->end == SCAN_TIMED_OUT)
+        say_how_to_resume(session, summary->end);
     if (failed == -EPIPE)
         return EXIT_SIGNAL + SIGPIPE;
     if (failed) {
@@ -328,7 +329,8 @@ static int conclude(struct session *session, const struct scan_summary *summary,
     }
     if (number)
         return EXIT_SIGNAL + number;
-    return summary->errors || session->subject->unresolved ? EXIT_INCOMPLETE : EXIT_DONE;
+    bool whole = !summary->errors && !summary->undecided && !session->subject->unresolved;
+    return whole ? EXIT_DONE : EXIT_INCOMPLETE;
 }
 
 static int run(struct session *session)
@@ -347,6 +349,8 @@ static int run(struct session *session)
     if (failed == -EPIPE)
         return EXIT_SIGNAL + SIGPIPE;
     command_complain(session->command, session->fault.code ? &session->fault : &error);
+    if (results_seal(session->results, summary.end) == 0)
+        finish_sinks(session, &summary); /* what is known, to the outputs that still work */
     return EXIT_TROUBLE;
 }
 

@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -82,32 +83,30 @@ static void put_block(struct buffer *out, const struct buffer *payload, uint64_t
     put_fixed(out, *chain, 8);
 }
 
-/* Whether the file's bytes are nothing that would be missed: none, or those of a checkpoint. */
-static bool is_replaceable(int fd)
+/* Refuses a file with anything in it: a checkpoint that is there belongs to a scan which is not
+ * finished, because a finished one removes its own. Returns 0 or -errno. */
+static int check_unused(const char *path, struct error *error)
 {
     char start[sizeof(magic_any) - 1];
     struct stat status;
-    if (fstat(fd, &status) == 0 && !S_ISREG(status.st_mode))
-        return true; /* a device is not replaced but written to */
-    ssize_t length = read(fd, start, sizeof(start));
-    return length == 0 ||
-           (length == (ssize_t)sizeof(start) && memcmp(start, magic_any, sizeof(start)) == 0);
-}
-
-/* Returns 0 or -errno. */
-static int check_replaceable(const char *path, struct error *error)
-{
-    int fd =
-        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* without waiting for a FIFO's writer */
+    /* O_NONBLOCK: without waiting for a FIFO's writer. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 && errno == ENOENT)
         return 0;
     if (fd < 0)
         return error_set(error, errno, "cannot open the checkpoint '%s': %s", path,
                          strerror(errno));
-    bool replaceable = is_replaceable(fd);
+    /* A device is not replaced but written to. */
+    bool regular = fstat(fd, &status) < 0 || S_ISREG(status.st_mode);
+    ssize_t length = regular ? read(fd, start, sizeof(start)) : 0;
     close(fd);
-    if (replaceable)
+    if (length == 0)
         return 0;
+    if (length == (ssize_t)sizeof(start) && memcmp(start, magic_any, sizeof(start)) == 0)
+        return error_set(error, EEXIST,
+                         "'%s' holds a scan that is not finished: go on with --resume, or remove "
+                         "the file",
+                         path);
     return error_set(error, EEXIST, "'%s' exists and is no checkpoint: it is not overwritten",
                      path);
 }
@@ -148,6 +147,10 @@ static int open_for_append(struct checkpoint *checkpoint, const char *path, uint
     if (fd < 0)
         return error_set(error, errno, "cannot open the checkpoint '%s': %s", path,
                          strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+        close(fd);
+        return error_set(error, EBUSY, "the checkpoint '%s' is in use by another scan", path);
+    }
     char *copy = strdup(path);
     if (!copy) {
         close(fd);
@@ -162,7 +165,7 @@ int checkpoint_create(struct checkpoint *checkpoint, const char *path,
                       const struct checkpoint_header *header, struct error *error)
 {
     uint64_t chain;
-    int failed = check_replaceable(path, error);
+    int failed = check_unused(path, error);
     if (!failed)
         failed = write_header(path, header, &chain, error);
     return failed ? failed : open_for_append(checkpoint, path, chain, error);
@@ -171,10 +174,11 @@ int checkpoint_create(struct checkpoint *checkpoint, const char *path,
 int checkpoint_append(struct checkpoint *checkpoint, const char *path,
                       const struct checkpoint_data *data, struct error *error)
 {
-    if (truncate(path, (off_t)data->length))
-        return error_set(error, errno, "cannot write the checkpoint '%s': %s", path,
-                         strerror(errno));
-    return open_for_append(checkpoint, path, data->chain, error);
+    int failed = open_for_append(checkpoint, path, data->chain, error);
+    if (!failed && ftruncate(checkpoint->fd, (off_t)data->length))
+        failed =
+            error_set(error, errno, "cannot write the checkpoint '%s': %s", path, strerror(errno));
+    return failed;
 }
 
 int checkpoint_add_port(struct checkpoint *checkpoint, const struct port_record *record)
@@ -232,6 +236,13 @@ int checkpoint_write(struct checkpoint *checkpoint, const struct scan_position *
         return error_set(error, -failed, "cannot write the checkpoint '%s': %s", checkpoint->path,
                          strerror(-failed));
     return 0;
+}
+
+void checkpoint_remove(const struct checkpoint *checkpoint)
+{
+    struct stat status;
+    if (lstat(checkpoint->path, &status) == 0 && S_ISREG(status.st_mode))
+        unlink(checkpoint->path);
 }
 
 void checkpoint_release(struct checkpoint *checkpoint)

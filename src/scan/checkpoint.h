@@ -46,8 +46,8 @@ struct checkpoint {
     uint64_t written;      /* monotonic time of the last block */
 };
 
-/* Creates `path`, replacing a file of that name only when it is a checkpoint itself (-EEXIST
- * otherwise). Returns 0 or -errno with an error. */
+/* Creates `path`. A file that is there and not empty is never replaced (-EEXIST): not even a
+ * checkpoint, whose scan is unfinished. Returns 0 or -errno with an error. */
 int checkpoint_create(struct checkpoint *checkpoint, const char *path,
                       const struct checkpoint_header *header, struct error *error);
 
@@ -66,6 +66,9 @@ bool checkpoint_due(const struct checkpoint *checkpoint, uint64_t now);
  */
 int checkpoint_write(struct checkpoint *checkpoint, const struct scan_position *position,
                      struct error *error);
+
+/* Removes the file, unless it is a device or the like. */
+void checkpoint_remove(const struct checkpoint *checkpoint);
 
 void checkpoint_release(struct checkpoint *checkpoint);
 

@@ -50,7 +50,7 @@ const char *error_advice(int code)
     case EACCES:
         return "this machine's own firewall or policy forbids it: see `nft list ruleset`";
     case ENETUNREACH:
-        return "no route to it: see `ip route get ADDRESS`";
+        return "no route to it, or a broadcast address: see `ip route get ADDRESS`";
     case EHOSTUNREACH:
         return "this machine's own routes or neighbours stop it: see `ip route get ADDRESS`";
     case EMFILE:

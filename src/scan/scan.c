@@ -428,7 +428,7 @@ static enum scan_end must_end(const struct scan *scan)
     const atomic_bool *cancelled = scan->events.cancelled;
     if (cancelled && atomic_load_explicit(cancelled, memory_order_relaxed))
         return SCAN_INTERRUPTED;
-    if (scan->options.max_time && elapsed(scan) >= scan->options.max_time)
+    if (scan->options.max_time && scan->clock - scan->began >= scan->options.max_time)
         return SCAN_TIMED_OUT;
     return SCAN_COMPLETE;
 }
@@ -505,7 +505,7 @@ static bool is_satisfied(const struct scan *scan)
     struct recall recall = current_recall(scan, pass);
     if (recall.known)
         return recall.estimate >= scan->options.recall;
-    return pass >= SCAN_TRIES_UNANSWERED;
+    return scan->options.recall <= 0 || pass >= SCAN_TRIES_UNANSWERED;
 }
 
 /* A pass that finds much that the one before it missed says that the path, or the target, was asked

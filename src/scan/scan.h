@@ -17,7 +17,7 @@ struct scan_options {
     double recall;      /* stop trying when the estimate reaches this share, 0 to 1 */
     uint32_t in_flight; /* attempts at the same time at most; 0: the default */
     uint64_t rate;      /* probes a second at most; 0: no bound */
-    uint64_t max_time;  /* nanoseconds after which nothing more is asked; 0: no bound */
+    uint64_t max_time;  /* nanoseconds after which this run asks nothing more; 0: no bound */
     struct rtt_limits timeouts;
 };
 
