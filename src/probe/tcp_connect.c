@@ -6,9 +6,11 @@
 #include "probe/tcp_connect.h"
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "net/resolve.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -246,10 +248,26 @@ static void note_exhaustion(struct tcp_connect *self, int code, uint64_t now)
         self->capacity = self->in_flight;
 }
 
+/* Whether this machine has an address to speak to `to` from. Without one, connect() fails with the
+ * same errno as when every source port towards an endpoint is taken; a datagram socket, which
+ * sends nothing when it connects, tells the two apart. */
+static bool has_source(const struct address *to)
+{
+    struct sockaddr_storage sockaddr;
+    socklen_t length = address_to_sockaddr(to, 1, &sockaddr);
+    int fd = socket(sockaddr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return true;
+    bool has =
+        connect(fd, (const struct sockaddr *)&sockaddr, length) == 0 || errno != EADDRNOTAVAIL;
+    close(fd);
+    return has;
+}
+
 /* Books an attempt that could not begin. Returns false when the probe should be offered again. */
 static bool settle_failure(struct tcp_connect *self, const struct attempt *attempt, int code)
 {
-    if (is_exhaustion(code)) {
+    if (is_exhaustion(code) && (code != EADDRNOTAVAIL || has_source(&attempt->to.address))) {
         uint64_t now = clock_monotonic();
         note_exhaustion(self, code, now);
         if (self->in_flight || now - self->exhausted_since < PATIENCE)
@@ -272,13 +290,16 @@ static void attempt_schedule(struct tcp_connect *self, struct attempt *attempt, 
 static bool submit_one(struct tcp_connect *self, const struct probe *probe)
 {
     int code = 0;
-    struct attempt *attempt =
-        attempt_take(self, &probe->to.address, is_local(self, &probe->to.address), &code);
+    struct endpoint to = probe->to;
+    if (to.address.value == 0) /* connect() asks the loopback address in place of 0.0.0.0 and :: */
+        to.address.value = to.address.family == ADDRESS_IPV4 ? INADDR_LOOPBACK : 1;
+    struct attempt *attempt = attempt_take(self, &to.address, is_local(self, &to.address), &code);
     if (!attempt) {
-        const struct attempt failed = {.index = probe->index, .position = probe->position};
+        const struct attempt failed = {
+            .to = probe->to, .index = probe->index, .position = probe->position};
         return code && settle_failure(self, &failed, code);
     }
-    attempt->to = probe->to;
+    attempt->to = to;
     attempt->index = probe->index;
     attempt->position = probe->position;
     bool waiting = false;
@@ -321,13 +342,17 @@ static void attempt_end(struct tcp_connect *self, struct attempt *attempt)
 /* Starts an attempt in flight anew. The time that it may take is not extended. */
 static void attempt_restart(struct tcp_connect *self, struct attempt *attempt)
 {
+    uint64_t started = attempt->started;
     bool waiting = false;
     int code = attempt_reopen(self, attempt);
     if (!code)
         code = attempt_start(self, attempt, &waiting);
+    attempt->started = started;
     if (waiting && !code)
         return;
-    if (code)
+    if (code && is_exhaustion(code))
+        reply_silence(self, attempt); /* which the next pass asks again */
+    else if (code)
         reply_failure(self, attempt, code);
     attempt_end(self, attempt);
 }
@@ -365,8 +390,9 @@ static void expire(struct tcp_connect *self, uint64_t now)
     }
 }
 
-/* How long epoll may wait: not at all when replies are ready, and not past the next time-out. */
-static struct timespec wait_limit(const struct tcp_connect *self, uint64_t wait)
+/* How many milliseconds epoll may wait, rounded up: not at all when replies are ready, and not past
+ * the next time-out. */
+static int wait_limit(const struct tcp_connect *self, uint64_t wait)
 {
     uint32_t number;
     uint64_t due;
@@ -377,10 +403,9 @@ static struct timespec wait_limit(const struct tcp_connect *self, uint64_t wait)
         uint64_t left = due > now ? due - now : 0;
         wait = left < wait ? left : wait;
     }
-    return (struct timespec){
-        .tv_sec = (time_t)(wait / NANOSECONDS_PER_SECOND),
-        .tv_nsec = (long)(wait % NANOSECONDS_PER_SECOND),
-    };
+    uint64_t milliseconds = wait / NANOSECONDS_PER_MILLISECOND;
+    milliseconds += wait % NANOSECONDS_PER_MILLISECOND != 0;
+    return milliseconds < INT_MAX ? (int)milliseconds : INT_MAX;
 }
 
 static size_t tcp_connect_collect(struct prober *base, uint64_t wait, struct reply *replies,
@@ -388,10 +413,10 @@ static size_t tcp_connect_collect(struct prober *base, uint64_t wait, struct rep
 {
     struct tcp_connect *self = (struct tcp_connect *)base;
     struct epoll_event events[EVENTS];
-    struct timespec limit = wait_limit(self, wait);
-    bool idle = self->in_flight == 0 && limit.tv_sec == 0 && limit.tv_nsec == 0;
+    int limit = wait_limit(self, wait);
+    bool idle = self->in_flight == 0 && limit == 0;
     bool full = self->ready_count > READY - EVENTS; /* each event may give a reply */
-    int count = idle || full ? 0 : epoll_pwait2(self->epoll, events, EVENTS, &limit, NULL);
+    int count = idle || full ? 0 : epoll_wait(self->epoll, events, EVENTS, limit);
     uint64_t now = self->in_flight ? clock_monotonic() : 0;
     for (int i = 0; i < count; i++)
         if (deadlines_has(&self->deadlines, events[i].data.u32))
@@ -440,26 +465,18 @@ static void tcp_connect_close(struct prober *base)
         return;
     if (self->epoll >= 0)
         close(self->epoll);
-    setrlimit(RLIMIT_NOFILE, &self->old_limit);
+    descriptors_restore();
     address_set_release(&self->self);
     attempts_release(self);
     free(self);
 }
 
-/* Raises the soft limit of descriptors as far as the hard one and says how many sockets fit beneath
- * it. The lowest free descriptor tells how many are in use; some are left for files to be opened
- * later. */
-static uint32_t descriptors_available(struct tcp_connect *self)
+/* How many sockets fit beneath `limit`: the lowest free descriptor tells how many are in use, and
+ * some are left for files to be opened later. */
+static uint32_t sockets_beneath(const struct tcp_connect *self, uint64_t limit)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit))
-        return 1;
-    self->old_limit = limit;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit))
-        limit = self->old_limit;
-    uint64_t reserve = (uint64_t)self->epoll + (limit.rlim_cur < 256 ? 8 : 64);
-    uint64_t room = limit.rlim_cur > reserve ? limit.rlim_cur - reserve : 1;
+    uint64_t reserve = (uint64_t)self->epoll + (limit < 256 ? 8 : 64);
+    uint64_t room = limit > reserve ? limit - reserve : 1;
     return room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
 }
 
@@ -472,14 +489,14 @@ static int tcp_connect_open(const struct prober_options *options, struct prober 
     self->base.class = &prober_tcp_connect;
     self->options = *options;
     self->refused_fd = -1;
-    getrlimit(RLIMIT_NOFILE, &self->old_limit);
+    uint64_t limit = descriptors_raise();
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (self->epoll < 0) {
         int code = errno;
         tcp_connect_close(&self->base);
         return error_set(error, code, "cannot make an epoll instance: %s", strerror(code));
     }
-    uint32_t available = descriptors_available(self);
+    uint32_t available = sockets_beneath(self, limit);
     if (available < options->in_flight)
         self->limit = exhaustion_name(EMFILE);
     int failed =

@@ -199,11 +199,12 @@ static int book_port(struct scan *scan, const struct port_record *record)
     return scan->events.port ? scan->events.port(scan->events.user, record) : 0;
 }
 
-/* A missing route concerns every port of a host; a firewall's refusal only this one. */
+/* A missing route concerns every port of a host; a firewall's refusal only this one, and so does
+ * that every source port towards it is taken (EADDRNOTAVAIL). */
 static bool concerns_host(int code)
 {
     return code == ENETUNREACH || code == EHOSTUNREACH || code == EAFNOSUPPORT || code == EINVAL ||
-           code == ENODEV || code == ENETDOWN || code == EADDRNOTAVAIL;
+           code == ENODEV || code == ENETDOWN;
 }
 
 static int book_error(struct scan *scan, const struct error_record *record)
