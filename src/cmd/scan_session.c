@@ -278,7 +278,7 @@ static void say_how_to_resume(const struct session *session, enum scan_end end)
     const char *what = end == SCAN_TIMED_OUT ? "time is over" : "interrupted";
     char path[512];
     if (!session->checkpoint.path) {
-        command_warn(session->command, "%s; with --checkpoint FILE a scan can be resumed", what);
+        command_warn(session->command, "interrupted; with --checkpoint FILE a scan can be resumed");
         return;
     }
     text_escape(session->checkpoint.path, strlen(session->checkpoint.path), path, sizeof(path));
@@ -319,7 +319,8 @@ static int conclude(struct session *session, const struct scan_summary *summary,
         failed = finish_sinks(session, summary);
     if (!failed && session->checkpoint.path && summary->end == SCAN_COMPLETE)
         checkpoint_remove(&session->checkpoint);
-    if (number || summary->end == SCAN_TIMED_OUT)
+    /* Who bounds the time has chosen this end and needs no advice but where to go on. */
+    if (number || (summary->end == SCAN_TIMED_OUT && session->checkpoint.path))
         say_how_to_resume(session, summary->end);
     if (failed == -EPIPE)
         return EXIT_SIGNAL + SIGPIPE;

@@ -6,8 +6,6 @@
 #include "probe/error_queue.h"
 #include "scan/prober.h"
 
-#include <sys/resource.h>
-
 #define READY 4096  /* replies that wait for collect(); a power of two */
 #define REFUSALS 64 /* checked against the error queue at a time */
 #define PROMPTS 8   /* own addresses with a prompt socket at the same time */
@@ -51,7 +49,6 @@ struct tcp_connect {
     int epoll;
     struct prober_options options;
     struct address_set self; /* this machine's own addresses */
-    struct rlimit old_limit;
 
     struct attempt *attempts;
     struct stack idle4, idle6; /* with an open socket and nothing to do */

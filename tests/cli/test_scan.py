@@ -46,10 +46,10 @@ class ScanTest(unittest.TestCase):
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return str(path)
 
-    def succeed(self, *words, stdin=""):
-        """Standard output of a run that must end well and say nothing else."""
+    def succeed(self, *words, stdin="", status=0):
+        """Standard output of a run that must end so and say nothing else."""
         done = run("scan", *words, stdin=stdin)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual((done.returncode, done.stderr), (status, ""))
         return done.stdout
 
     def targets(self, *words, stdin=""):
@@ -252,11 +252,13 @@ class States(ScanTest):
         self.assertGreaterEqual(records.summary["duration_s"], 0.4)
 
     def test_the_time_is_over(self):
-        records = scan("--max-time", "200ms", "--rate", 50, "-p", "1-1000", "127.0.0.1")
+        records = scan("--max-time", "200ms", "--rate", 50, "-p", "1-1000", "127.0.0.1",
+                       status=1)
         self.assertEqual(records.summary["end"], "timed-out")
         self.assertGreater(records.summary["undecided"], 900)
         self.assertEqual(records.summary["filtered"], 0)
-        text = self.succeed("--max-time", "200ms", "--rate", 50, "-p", "1-1000", "127.0.0.1")
+        text = self.succeed("--max-time", "200ms", "--rate", 50, "-p", "1-1000", "127.0.0.1",
+                            status=1)
         self.assertIn("undecided", text)
         self.assertNotIn("filtered", text)
 
@@ -359,7 +361,8 @@ class Formats(ScanTest):
             ["-p", self.ports, "127.0.0.1-3", "--exclude", "127.0.0.2", "--", "localhost"],
         ):
             with self.subTest(words=words):
-                path = self.file("scan.xml", self.succeed("--xml", *words))
+                status = 1 if "--max-time" in words else 0
+                path = self.file("scan.xml", self.succeed("--xml", *words, status=status))
                 done = subprocess.run(["xmllint", "--noout", "--nonet", "--dtdvalid", DTD, path],
                                       capture_output=True, text=True, check=False)  # fmt: skip
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
@@ -406,7 +409,7 @@ class Formats(ScanTest):
         path = self.file("scan.xml", "old")
         done = run("scan", "-o", path, "-p", "1-1000", "--rate", "100", "127.0.0.1",
                    "--max-time", "50ms")  # fmt: skip
-        self.assertEqual(done.returncode, 0)
+        self.assertEqual(done.returncode, 1)
         self.assertTrue(pathlib.Path(path).read_text().endswith("</nmaprun>\n"))
         self.assertEqual(os.listdir(self.directory), ["scan.xml"])
 
