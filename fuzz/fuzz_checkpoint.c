@@ -28,7 +28,7 @@ static void require_within_bounds(const struct checkpoint_data *data, size_t len
 {
     require(data->length >= MAGIC_SIZE + 16 && data->length <= length);
     require(data->position.pass >= 1 && data->position.pass <= SCAN_TRIES_MAXIMUM);
-    require(data->targets && data->ports);
+    require(data->targets && data->ports && data->names);
     for (size_t i = 0; i < data->word_count; i++)
         require(data->words[i] && strlen(data->words[i]) < length);
     for (size_t i = 0; i < data->record_count; i++) {
@@ -48,6 +48,7 @@ static void require_same(const struct checkpoint_data *one, const struct checkpo
 {
     require(one->word_count == other->word_count && one->seed == other->seed);
     require(strcmp(one->targets, other->targets) == 0 && strcmp(one->ports, other->ports) == 0);
+    require(strcmp(one->names, other->names) == 0);
     require(one->record_count == other->record_count && one->error_count == other->error_count);
     require(one->chain == other->chain && one->length == other->length);
     require(memcmp(&one->position, &other->position, sizeof(one->position)) == 0);

@@ -69,8 +69,9 @@ def address(value):
 
 
 def header(words=(b'-p', b'22,80', b'192.0.2.0/30'), seed=42, targets=b'192.0.2.0/30',
-           ports=b'22,80'):
-    return number(len(words)) + b''.join(map(text, words)) + number(seed) + text(targets) + text(ports)
+           ports=b'22,80', names=b'192.0.2.1 host.example\n'):
+    return number(len(words)) + b''.join(map(text, words)) + number(seed) + \
+        text(targets) + text(ports) + text(names)
 
 
 def port(index, state, reason, tries=1, rtt=1000, time=1795227243512000000, sender=None):
@@ -117,7 +118,7 @@ def checkpoints():
         'flipped': bytes(flipped),
         'old-version': whole.replace(b'checkpoint 1', b'checkpoint 0'),
         'magic-only': whole[:22],
-        'no-words': checkpoint(header((), 0, b'', b'')),
+        'no-words': checkpoint(header((), 0, b'', b'', b'')),
         'unsealed-plain': unsealed(header(), records(open_port, closed, router)),
         'unsealed-ipv6': unsealed(header(targets=b'2001:db8::/64', ports=b'1-65535'),
                                   records(router6)),
