@@ -1,16 +1,22 @@
 #!/usr/bin/python3
-"""Bad input, and exactly what porthole says of it: golden/errors.txt.
+"""Wrong command lines and files, each with exactly what porthole says about it.
 
-Each block of that file is a command line ("$ "), the lines that it writes to stderr ("! ") and its exit
-status ("= "). Nothing may come on stdout. The command lines run in a folder with the files below; one
-that begins with "nobody:" runs without rights. To write the file anew after messages have changed, and
-then to read the difference:
+golden/errors.txt is a table of cases. A case is
 
-    PORTHOLE=build/src/porthole tests/cli/test_golden.py --write
+    @ NAME TEXT        a file that it needs, in the directory where it runs (any number of these)
+    < TEXT             what it reads from standard input (empty without)
+    $ WORDS            the command line after "porthole", as a shell reads it
+    LINES              all of standard error; standard output must stay empty
+    = STATUS           the exit status
+
+In TEXT and WORDS, \\xNN, \\n and \\t mean a byte as in C, and {N*TEXT} is TEXT N times. Lines that begin
+with "#" are comments. To add a case write its first lines, run `test_golden.py --write`, which fills in
+what the program says now, and read the result: it must say what was wrong, where, and what would be right.
 """
 
 import os
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
@@ -18,126 +24,122 @@ import tempfile
 import unittest
 
 PROGRAM = os.path.abspath(os.environ["PORTHOLE"])
-GOLDEN = pathlib.Path(__file__).resolve().parent / "golden" / "errors.txt"
-NOBODY = 65534
+TABLE = pathlib.Path(__file__).resolve().parent / "golden" / "errors.txt"
+LEAST = 60
 
-FILES = {
-    "empty": b"",
-    "comments": b"# nothing but this\n\n   # and this\n",
-    "binary": bytes(range(256)),
-    "wrong": b"127.0.0.1\n\n# the third word is wrong\n127.0.0.2 127.0.0.300\n",
-    "long": b"127.0.0.1\n" + b"a" * 300 + b"\n",
-    "windows": b"127.0.0.1\r\n127.0.0.1/\r\n",
-    "notes.txt": b"shopping list\n",
-    "other-version": b"porthole checkpoint 9\nxxxxxxxx",
-    "cut-off": b"porthole checkpoint 1\n\x08\x00",
-    "damaged": b"porthole checkpoint 1\n" + b"\x10\x00\x00\x00" * 12,
-    "secret": b"127.0.0.1\n",
-}
+
+def expand(text):
+    """The bytes that a TEXT or a word stands for."""
+    text = re.sub(r"\{(\d+)\*([^}]*)\}", lambda found: int(found[1]) * found[2], text)
+    text = text.replace("\\n", "\n").replace("\\t", "\t")
+    data = text.encode()
+    return re.sub(rb"\\x([0-9a-f]{2})", lambda found: bytes([int(found[1], 16)]), data)
 
 
 class Case:
-    """A block of the file."""
+    """One case of the table."""
 
-    def __init__(self, command, errors, status, line):
-        self.command = command
-        self.errors = errors
-        self.status = status
-        self.line = line
+    def __init__(self):
+        self.files = []  # (name, text)
+        self.stdin = ""
+        self.words = ""
+        self.stderr = ""
+        self.status = None
 
-    def run(self, folder):
-        """The (stderr lines, status, stdout) of the real program."""
-        words = self.command
-        options = {}
-        if words.startswith("nobody:"):
-            words = words.removeprefix("nobody:")
-            options = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-        words = shlex.split(words)
-        assert words[0] == "porthole", self.command
-        done = subprocess.run(
-            [PROGRAM, *words[1:]],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=60,
-            check=False,
-            env={**os.environ, "LC_ALL": "C"},
-            **options,
-        )
-        return done.stderr.decode().splitlines(), done.returncode, done.stdout
+    def run(self):
+        """(standard output, standard error, exit status) of the program."""
+        with tempfile.TemporaryDirectory(prefix="porthole-") as directory:
+            for name, text in self.files:
+                pathlib.Path(directory, name).write_bytes(expand(text))
+            words = [expand(word) for word in shlex.split(self.words)]
+            done = subprocess.run(
+                [PROGRAM, *words], input=expand(self.stdin), capture_output=True, cwd=directory,
+                timeout=60,
+            )  # fmt: skip
+        return done.stdout.decode(), done.stderr.decode(), done.returncode
 
-
-def read_cases():
-    """The blocks, and the text that stands before the first one."""
-    cases, head = [], []
-    for number, line in enumerate(GOLDEN.read_text(encoding="utf-8").splitlines(), 1):
-        if line.startswith("$ "):
-            cases.append(Case(line[2:], [], None, number))
-        elif line.startswith("!"):
-            cases[-1].errors.append(line[2:])
-        elif line.startswith("= "):
-            cases[-1].status = int(line[2:])
-        elif not cases:
-            head.append(line)
-        elif line.startswith("#"):
-            cases[-1].errors.append(None)
-            raise SystemExit(f"{GOLDEN}:{number}: comments stand at the top only")
-    return head, cases
+    def describe(self):
+        """The case as the table has it."""
+        lines = [f"@ {name} {text}" for name, text in self.files]
+        if self.stdin:
+            lines.append(f"< {self.stdin}")
+        lines.append(f"$ {self.words}")
+        return "\n".join(lines) + f"\n{self.stderr}= {self.status}\n"
 
 
-def make_folder(folder):
-    """Puts the files there."""
-    os.chmod(folder, 0o755)
-    for name, content in FILES.items():
-        (pathlib.Path(folder) / name).write_bytes(content)
-    (pathlib.Path(folder) / "folder").mkdir()
-    os.chmod(pathlib.Path(folder) / "secret", 0)
+def read_table():
+    """The cases, and comments and empty lines as they stand, in order. A case that has no status yet
+    ends at an empty line."""
+    parts, case, in_output = [], None, False
+    for line in TABLE.read_text(encoding="utf-8").splitlines():
+        if in_output and line.startswith("= "):
+            case.status = int(line[2:])
+            case, in_output = None, False
+        elif in_output and line:
+            case.stderr += line + "\n"
+        elif line[:2] in ("@ ", "< ", "$ "):
+            if case is None:
+                case = Case()
+                parts.append(case)
+            if line[0] == "@":
+                case.files.append(tuple((line[2:] + " ").split(" ", 1)))
+                case.files[-1] = case.files[-1][0], case.files[-1][1].rstrip(" ")
+            elif line[0] == "<":
+                case.stdin = line[2:]
+            else:
+                case.words, in_output = line[2:], True
+        else:
+            case, in_output = None, False
+            parts.append(line + "\n")
+    return parts
 
 
-class BadInput(unittest.TestCase):
-    def test_each_is_told_exactly(self):
-        _, cases = read_cases()
-        self.assertGreaterEqual(len(cases), 60)
-        self.assertEqual(len({case.command for case in cases}), len(cases), "one stands twice")
-        with tempfile.TemporaryDirectory() as folder:
-            make_folder(folder)
-            before = sorted(os.listdir(folder))
-            for case in cases:
-                with self.subTest(line=case.line, command=case.command):
-                    if case.command.startswith("nobody:") and os.geteuid() != 0:
-                        self.skipTest("only root can become nobody")
-                    errors, status, output = case.run(folder)
-                    self.assertEqual(errors, case.errors)
-                    self.assertEqual(status, case.status)
-                    self.assertEqual(output, b"")
-                    self.assertEqual(sorted(os.listdir(folder)), before, "a file was left behind")
-
-    def test_each_says_what_is_wrong_in_one_line(self):
-        """A caret and the text above it may follow."""
-        for case in read_cases()[1]:
-            with self.subTest(line=case.line):
-                self.assertRegex(case.errors[0], r"^porthole( [a-z]+)?: \S")
-                self.assertIn(len(case.errors), (1, 3))
-                if len(case.errors) == 3:
-                    self.assertRegex(case.errors[2], r"^ +\^$")
-                    self.assertLessEqual(len(case.errors[2]), len(case.errors[1]) + 1)
-                self.assertIn(case.status, (1, 2))
+def write_table():
+    """Fills in what the program says now."""
+    text = ""
+    for part in read_table():
+        if isinstance(part, Case):
+            stdout, part.stderr, part.status = part.run()
+            if stdout:
+                sys.exit(f"test_golden: standard output is not empty: porthole {part.words}")
+            part = part.describe()
+        text += part
+    TABLE.write_text(text, encoding="utf-8")
 
 
-def write():
-    """Runs every command line of the file and writes what it says now."""
-    head, cases = read_cases()
-    lines = head
-    with tempfile.TemporaryDirectory() as folder:
-        make_folder(folder)
-        for case in cases:
-            errors, status, _ = case.run(folder)
-            lines += [f"$ {case.command}", *(f"! {error}" for error in errors), f"= {status}", ""]
-    GOLDEN.write_text("\n".join(lines), encoding="utf-8")
+class Golden(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.cases = [part for part in read_table() if isinstance(part, Case)]
+
+    def test_every_case(self):
+        for case in self.cases:
+            with self.subTest(case.words):
+                self.assertEqual(case.run(), ("", case.stderr, case.status))
+
+    def test_there_are_enough_and_none_twice(self):
+        self.assertGreaterEqual(len(self.cases), LEAST)
+        asked = [(case.words, tuple(case.files), case.stdin) for case in self.cases]
+        self.assertEqual(len(set(asked)), len(asked))
+
+    def test_every_one_is_a_line_for_a_person(self):
+        """The first line names the command and says what is wrong; a text and a caret may follow."""
+        for case in self.cases:
+            with self.subTest(case.words):
+                lines = case.stderr.splitlines()
+                self.assertRegex(lines[0], r"^porthole( \w+)?: \S.*[^.]$")
+                self.assertLess(len(lines[0]), 400)
+                self.assertIn(len(lines), (1, 3))
+                if len(lines) == 3:
+                    self.assertRegex(lines[2], r"^ +\^$")
+                    self.assertLessEqual(len(lines[2]), len(lines[1]) + 1)
+                self.assertTrue(case.stderr.replace("\n", "").isprintable())
+                self.assertIn(case.status, (1, 2, 3))
 
 
 if __name__ == "__main__":
-    if "--write" in sys.argv:
-        write()
+    if sys.argv[1:] == ["--write"]:
+        write_table()
     else:
         unittest.main()

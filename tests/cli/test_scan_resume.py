@@ -129,13 +129,14 @@ class Loopback(ResumeTest):
     def test_outputs_may_be_given_anew(self):
         words = ["-o", self.directory / "old.csv", "--rate", RATE, "--checkpoint", self.checkpoint]
         self.kill("scan", "--grep", *self.words, *words, after=0.7)
-        os.unlink(self.directory / "old.csv")
         new = self.directory / "new.json"
         done = run("scan", "--resume", self.checkpoint, "--rate", "1M", "--csv", "-o", new)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual(done.stdout.count("\n"), 1 + PORTS + len(self.open))
         self.assertEqual(len(Records(new.read_text()).of("port")), PORTS + len(self.open))
-        self.assertEqual(os.listdir(self.directory), ["new.json"])
+        # What goes elsewhere than the new ones is still written.
+        self.assertEqual(sorted(os.listdir(self.directory)), ["new.json", "old.csv"])
+        self.assertEqual((self.directory / "old.csv").read_text(), done.stdout)
 
     def test_outputs_need_not_be_given_anew(self):
         words = ["--json", "--rate", RATE, "--checkpoint", self.checkpoint]

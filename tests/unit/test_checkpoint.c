@@ -122,10 +122,19 @@ static size_t file_length(void)
     return (size_t)status.st_size;
 }
 
-/* Where the blocks end: ends[0] is the end of the header. */
+static void replace_file(const void *bytes, size_t length)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(file_write(fd, bytes, length), 0);
+    close(fd);
+}
+
+/* Writes the file anew. Where the blocks end: ends[0] is the end of the header. */
 static void write_file(const struct checkpoint_header *of, size_t ends[BLOCKS + 1])
 {
     struct checkpoint checkpoint;
+    replace_file("", 0);
     assert_int_equal(checkpoint_create(&checkpoint, path, of, NULL), 0);
     ends[0] = file_length();
     for (size_t block = 1; block <= BLOCKS; block++) {
@@ -140,14 +149,6 @@ static struct buffer read_file(void)
     struct buffer bytes = {0};
     assert_int_equal(file_read(path, 1 << 20, &bytes, NULL), 0);
     return bytes;
-}
-
-static void replace_file(const void *bytes, size_t length)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    assert_true(fd >= 0);
-    assert_int_equal(file_write(fd, bytes, length), 0);
-    close(fd);
 }
 
 static void assert_holds(const struct checkpoint_data *data, size_t block)
