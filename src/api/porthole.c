@@ -256,6 +256,12 @@ static int note_open(void *user, const struct porthole_port *port)
     return 0;
 }
 
+/* And not a network or a range, of which one could not tell whose ports are open. */
+static bool is_one_address(const struct address_set *set)
+{
+    return set->count == 1 && set->ranges[0].last == set->ranges[0].first.value;
+}
+
 int porthole_open_ports(const char *address, uint16_t first, uint16_t last, uint16_t *ports,
                         size_t capacity, size_t *ret_count)
 {
@@ -268,6 +274,8 @@ int porthole_open_ports(const char *address, uint16_t first, uint16_t last, uint
     if (failed)
         return failed;
     failed = add_word(&scan->targets, address, strlen(address), 0, NULL);
+    if (!failed && !is_one_address(&scan->targets))
+        failed = -EINVAL;
     if (!failed)
         failed = port_set_add(&scan->ports, PROTOCOL_TCP, first, last);
     if (!failed)
