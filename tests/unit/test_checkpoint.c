@@ -379,6 +379,7 @@ static void blocks_stay_with_their_header(void **state)
     write_file(&header, ends);
     struct buffer bytes = read_file();
     other.seed ^= 1;
+    assert_int_equal(unlink(path), 0);
     write_file(&other, ends);
     struct buffer others = read_file();
     assert_int_equal(others.length, bytes.length);
@@ -444,6 +445,43 @@ static void nothing_is_replaced(void **state)
     /* Now it is one, of a scan that is not finished. */
     assert_int_equal(checkpoint_create(&checkpoint, path, &header, &error), -EEXIST);
     assert_non_null(strstr(error.message, "go on with --resume"));
+}
+
+/* Two scans that went on from the same file would destroy it. */
+static void a_file_belongs_to_one_scan_at_a_time(void **state)
+{
+    (void)state;
+    struct checkpoint one, other;
+    struct checkpoint_data data;
+    struct error error = {0};
+    assert_int_equal(checkpoint_create(&one, path, &header, NULL), 0);
+    write_block(&one, 1);
+    assert_int_equal(checkpoint_load(path, &data, NULL), 0);
+    assert_int_equal(checkpoint_append(&other, path, &data, &error), -EBUSY);
+    assert_non_null(strstr(error.message, "in use by another scan"));
+    checkpoint_release(&one);
+    assert_int_equal(checkpoint_append(&other, path, &data, NULL), 0);
+    write_block(&other, 2);
+    checkpoint_release(&other);
+    checkpoint_data_release(&data);
+    assert_int_equal(checkpoint_load(path, &data, NULL), 0);
+    assert_holds(&data, 2);
+    checkpoint_data_release(&data);
+}
+
+/* Only what is a file goes away when the scan is done. */
+static void a_finished_scan_needs_no_file(void **state)
+{
+    (void)state;
+    struct checkpoint checkpoint;
+    assert_int_equal(checkpoint_create(&checkpoint, path, &header, NULL), 0);
+    checkpoint_remove(&checkpoint);
+    checkpoint_release(&checkpoint);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(checkpoint_create(&checkpoint, "/dev/null", &header, NULL), 0);
+    checkpoint_remove(&checkpoint);
+    checkpoint_release(&checkpoint);
+    assert_int_equal(access("/dev/null", F_OK), 0);
 }
 
 /* Who may not read a file cannot tell whether it is a checkpoint. */
@@ -539,6 +577,8 @@ int main(void)
         TEST(blocks_stay_with_their_header),
         TEST(foreign_files_are_refused),
         TEST(nothing_is_replaced),
+        TEST(a_file_belongs_to_one_scan_at_a_time),
+        TEST(a_finished_scan_needs_no_file),
         TEST(unreadable_files_are_not_replaced),
         TEST(places_that_cannot_be_written_are_named),
         TEST(a_full_disk_costs_one_block),
