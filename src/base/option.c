@@ -290,7 +290,7 @@ static int refuse_unknown(const struct reader *reader, const char *typed, size_t
     if (nearest.candidate[0])
         return error_set(reader->error, EINVAL, "unknown option '%s'; did you mean '%s'?", name,
                          nearest.candidate);
-    return error_set(reader->error, EINVAL, "unknown option '%s'%s", name,
+    return error_set(reader->error, EINVAL, "unknown option '%s'%s; --help lists them", name,
                      length < NAME_SIZE ? "" : " and so on");
 }
 
@@ -349,8 +349,8 @@ static int read_bundle(struct reader *reader, const char *word)
         if (!row && letter == word + 1)
             return refuse_unknown(reader, word, strlen(word));
         if (!row)
-            return error_set(reader->error, EINVAL, "unknown option '%s' in '%.*s'", name, SHOWN,
-                             word);
+            return error_set(reader->error, EINVAL,
+                             "unknown option '%s' in '%.*s'; --help lists them", name, SHOWN, word);
         bool takes_rest = letter[1] && (option_takes_value(row) || letter[1] == '=');
         int result = read_option(reader, row, name, 2, takes_rest ? letter + 1 : NULL);
         if (result < 0 || option_takes_value(row))

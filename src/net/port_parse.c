@@ -160,6 +160,11 @@ static int complain_of_name(struct parser *parser, struct item item)
         return FAULT(parser, EINVAL, item.start,
                      "no service is called '%.*s%s'; did you mean '%s'?", QUOTED(parser, item),
                      nearest);
+    if (*name >= '0' && *name <= '9') /* meant as a number */
+        return FAULT(parser, EINVAL, item.start,
+                     "'%.*s%s' is no port, no range and no service: write for example "
+                     "22,80,8000-8100",
+                     QUOTED(parser, item));
     return FAULT(parser, EINVAL, item.start, "no service is called '%.*s%s'", QUOTED(parser, item));
 }
 

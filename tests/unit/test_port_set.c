@@ -126,7 +126,8 @@ static void test_faults_have_their_column_and_a_remedy(void **state)
         {"qzq*", 0, "no service matches 'qzq*'"},
         {"80,biff", 3, "'biff' is a service of udp and not of tcp"},
         {"U:53,biff,pop3x", 10, "no service is called 'pop3x'; did you mean 'pop3'?"},
-        {"22-80x", 0, "no service is called '22-80x'"},
+        {"22-80x", 0,
+         "'22-80x' is no port, no range and no service: write for example 22,80,8000-8100"},
         {"verylongnamesareshortenedinthemessagebutnotbefore", 0,
          "no service is called 'verylongnamesareshortenedinthemessagebut...'"},
     };
