@@ -395,13 +395,7 @@ static void foreign_files_are_refused(void **state)
 {
     (void)state;
     static const char *const foreign[] = {
-        "",
-        "p",
-        "10.0.0.1\n10.0.0.2\n",
-        "\x7f"
-        "ELF",
-        "porthole scan",
-        "Porthole checkpoint 1\n",
+        "", "p", "10.0.0.1\n10.0.0.2\n", "\177ELF", "porthole scan", "Porthole checkpoint 1\n",
     };
     struct checkpoint_data data;
     struct error error = {0};
