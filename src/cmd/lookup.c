@@ -349,7 +349,7 @@ static int run(const struct command *command, int argc, char **argv)
 
 const struct command command_lookup = {
     .name = "lookup",
-    .summary = "say what a port number or a service name means",
+    .summary = "what a port number or a service name means",
     .usage = "[OPTION]… WORD…",
     .description =
         "A WORD is a port (443), a range (8000-8010, 60000-), a list of them, or a service's name "
