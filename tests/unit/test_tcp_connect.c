@@ -52,11 +52,18 @@ static bool loopback_up(void)
     return up;
 }
 
+/* Who is not root becomes it, in a user namespace that holds nothing else. */
+static bool become_root(void)
+{
+    char map[32];
+    snprintf(map, sizeof(map), "0 %u 1", (unsigned)geteuid());
+    return unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0 && write_text("/proc/self/uid_map", map);
+}
+
 static int enter_namespace(void **state)
 {
     (void)state;
-    private_network =
-        (unshare(CLONE_NEWNET) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0) && loopback_up();
+    private_network = (unshare(CLONE_NEWNET) == 0 || become_root()) && loopback_up();
     return 0;
 }
 
@@ -794,7 +801,7 @@ static void rejections_are_told_from_refusals(void **state)
     };
     need_private_network();
     set_ephemeral_range("20000 60999");
-    if (system("nft --version >/dev/null 2>&1") != 0)
+    if (system("nft list tables >/dev/null 2>&1") != 0)
         skip();
     assert_int_equal(system(rules), 0);
     for (size_t c = 0; c < 2; c++) {
