@@ -127,23 +127,52 @@ static struct attempt *take_ordinary(struct tcp_connect *self, enum address_fami
 
 /* ---- prompt sockets ---- */
 
-/* Returns a descriptor or -errno. The kernel would choose the source address anew for each attempt.
- */
-static int prompt_open(const struct address *address)
+/* A port of `source` that is free now, or 0. */
+static in_port_t free_port(const struct sockaddr_storage *source, socklen_t length)
 {
-    const struct timeval tick = {.tv_usec = 1}; /* the kernel rounds it up */
+    struct sockaddr_storage name = {0};
+    int fd = socket(source->ss_family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+    if (fd < 0)
+        return 0;
+    if (bind(fd, (const struct sockaddr *)source, length) ||
+        getsockname(fd, (struct sockaddr *)&name, &length))
+        name = (struct sockaddr_storage){0};
+    close(fd);
+    return ((struct sockaddr_in *)&name)->sin_port; /* where struct sockaddr_in6 has it too */
+}
+
+/* The kernel would choose the source address and a source port anew for each attempt, which is a
+ * sixth of what an attempt costs. A port that bind() is told stays the socket's; one that it chose
+ * by itself would be lost with the first refusal. */
+static int prompt_bind(int fd, const struct address *address)
+{
     const int on = 1;
     struct sockaddr_storage source;
     socklen_t length = address_to_sockaddr(address, 0, &source);
+    in_port_t *port = &((struct sockaddr_in *)&source)->sin_port;
+    *port = free_port(&source, length);
+    if (*port && bind(fd, (const struct sockaddr *)&source, length) == 0)
+        return 0;
+    *port = 0;
+    if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) ||
+        bind(fd, (const struct sockaddr *)&source, length))
+        return -errno;
+    return 0;
+}
+
+/* Returns a descriptor or -errno. */
+static int prompt_open(const struct address *address)
+{
+    const struct timeval tick = {.tv_usec = 1}; /* the kernel rounds it up */
     int fd = socket_open(address->family, 0);
     if (fd < 0)
         return fd;
-    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof(tick)) ||
-        setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) ||
-        bind(fd, (const struct sockaddr *)&source, length)) {
-        int code = errno;
+    int failed = setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof(tick)) ? -errno : 0;
+    if (!failed)
+        failed = prompt_bind(fd, address);
+    if (failed) {
         close(fd);
-        return -code;
+        return failed;
     }
     return fd;
 }
