@@ -51,7 +51,7 @@ static int add_output(struct scan_command_options *options, const struct sink_cl
     }
     options->outputs = outputs;
     for (size_t i = 0; i < options->output_count; i++) {
-        if (strcmp(outputs[i].path, path) == 0 && i < options->earlier_outputs) {
+        if (i < options->earlier_outputs && strcmp(outputs[i].path, path) == 0) {
             free(outputs[i].made);
             outputs[i] = (struct scan_output){.class = class, .path = path, .made = made};
             return 0;

@@ -104,7 +104,8 @@ static void local_failures_come_with_advice(void **state)
     (void)state;
     assert_string_equal(error_name(ENETUNREACH), "ENETUNREACH");
     assert_string_equal(error_meaning(ENETUNREACH), "Network is unreachable");
-    assert_string_equal(error_advice(ENETUNREACH), "no route to it, or a broadcast address: see `ip route get ADDRESS`");
+    assert_string_equal(error_advice(ENETUNREACH),
+                        "no route to it, or a broadcast address: see `ip route get ADDRESS`");
     assert_non_null(strstr(error_advice(EPERM), "nft list ruleset"));
     assert_string_equal(error_advice(EPERM), error_advice(EACCES));
     assert_non_null(strstr(error_advice(EMFILE), "ulimit -n"));
