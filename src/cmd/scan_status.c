@@ -119,9 +119,11 @@ static void format_status(const struct scan_progress *progress, struct buffer *l
                       text_grouped((uint64_t)progress->rate, rate),
                       text_grouped(progress->open, open));
     if (progress->errors)
-        buffer_add_format(line, ", %s errors", text_grouped(progress->errors, done));
+        buffer_add_format(line, ", %s %s", text_grouped(progress->errors, done),
+                          progress->errors == 1 ? "error" : "errors");
     if (progress->done == progress->count)
-        buffer_add_format(line, ", waiting for %u answers", progress->in_flight);
+        buffer_add_format(line, ", waiting for %s answers",
+                          text_grouped(progress->in_flight, done));
     else if (progress->remaining != UINT64_MAX)
         buffer_add_format(line, ", %s left in this pass", text_duration(progress->remaining, time));
     if (progress->limit)
@@ -141,10 +143,20 @@ void scan_status_clear(struct scan_status *status)
     status->shown = false;
 }
 
+/* Whether a key or a signal asked for the status. The flag is taken down before the status is told,
+ * so that a signal which comes meanwhile is answered, too. */
+static bool is_wanted(const struct scan_status *status)
+{
+    bool signalled = status_wanted;
+    if (signalled)
+        status_wanted = 0;
+    return key_pressed(status) || signalled;
+}
+
 void scan_status_tick(struct scan_status *status, const struct scan *scan)
 {
     uint64_t now = clock_monotonic();
-    bool wanted = key_pressed(status) || status_wanted;
+    bool wanted = is_wanted(status);
     bool due =
         status->terminal && now - status->began >= FIRST_AFTER && now - status->printed >= PERIOD;
     if (!wanted && !due)
@@ -162,7 +174,6 @@ void scan_status_tick(struct scan_status *status, const struct scan *scan)
         status->printed = now;
         fflush(stderr);
     }
-    status_wanted = 0;
     buffer_release(&line);
 }
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
@@ -121,14 +122,19 @@ class Keys(TerminalTest):
 
 class Status(unittest.TestCase):
     def test_sigusr1_prints_the_status(self):
-        with start("scan", "--json", *SLOW) as process:
-            process.stdout.readline()  # it runs
-            for _ in range(2):
-                process.send_signal(signal.SIGUSR1)
-                self.assertRegex(process.stderr.readline(), r"^pass 1: \d+% of 200 ports, ")
-            rest = process.stdout.read()
-        self.assertEqual(process.returncode, 0)
-        self.assertIn('"end":"complete"', rest)
+        with tempfile.NamedTemporaryFile("w+", suffix=".json") as file:
+            with start("scan", "--json", *SLOW, stdout=file) as process:
+                while process.poll() is None and os.path.getsize(file.name) == 0:
+                    time.sleep(0.01)
+                for _ in range(20):
+                    process.send_signal(signal.SIGUSR1)
+                    self.assertRegex(process.stderr.readline(), r"^pass 1: \d+% of 200 ports, ")
+                    if len(pathlib.Path(file.name).read_bytes().splitlines()) > 150:
+                        break
+                self.assertEqual(process.stderr.read(), "")
+            self.assertEqual(process.returncode, 0)
+            text = pathlib.Path(file.name).read_text(encoding="ascii")
+            self.assertEqual(Records(text).summary["end"], "complete")
 
 
 class Ending(unittest.TestCase):
@@ -181,9 +187,8 @@ class Ending(unittest.TestCase):
 
     def test_nohup_means_it(self):
         words = ["nohup", *command("scan", "--json", *SLOW)]
-        with subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as process:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(words, stdin=subprocess.DEVNULL, text=True, **pipes) as process:
             process.stdout.readline()
             process.send_signal(signal.SIGHUP)
             rest, stderr = process.stdout.read(), process.stderr.read()
