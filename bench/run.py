@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""The benchmark: runs each peer of peers.txt on each scenario, in turns, and prints one table of ratios
-with recall and precision beside every speed. Knows nothing about any peer. Needs root, because the
-scenarios live in network namespaces.
+"""The benchmark: runs each peer of peers.txt on each scenario, in turns, and prints one table of
+ratios with recall and precision beside every speed. Knows nothing about any peer. Needs root,
+because the scenarios live in network namespaces.
 
     bench/run.py PROGRAM [SCENARIO NUMBER…]
 """
@@ -195,7 +195,8 @@ def rows(results):
 
 def print_table(all_results):
     """The one table."""
-    head = ("scenario", "peer (runs)", "wall", "ratio", "CPU", "ratio", "memory", "recall", "precision")
+    head = ("scenario", "peer (runs)", "wall", "ratio", "CPU", "ratio", "memory", "recall",
+            "precision")  # fmt: skip
     table = [head, *(row for results in all_results for row in rows(results))]
     widths = [max(len(row[i]) for row in table) for i in range(len(head))]
     table.insert(1, tuple("-" * width for width in widths))
@@ -205,13 +206,14 @@ def print_table(all_results):
                  for i, (cell, width) in enumerate(zip(row, widths))]  # fmt: skip
         print("| " + " | ".join(cells) + " |")
     print(
-        "\nwall, CPU (user and system): medians; memory: the most, recall and precision: the least of all "
-        "runs\nratio: how many times the first peer's"
+        "\nwall, CPU (user and system): medians; memory: the most, recall and precision: the least "
+        "of all runs\nratio: how many times the first peer's"
     )
 
 
 def check(results):
-    """Prints what the scenario demands of the first peer, and whether it holds. True when all does."""
+    """Prints what the scenario demands of the first peer and whether it holds; true when all does.
+    """
     first, scenario = results[0], results[0].scenario
     demands = [("memory below 64 MiB", first.memory < MEMORY_MAXIMUM)]
     for other in results[1:]:
@@ -219,9 +221,11 @@ def check(results):
         wall = other.median("wall") / first.median("wall")
         cpu = other.median("cpu") / first.median("cpu")
         better = all(first.worst(field) >= other.worst(field) for field in ("recall", "precision"))
-        demands.append((f"at least {scenario.wall:g} times as fast as {name}", wall >= scenario.wall))
+        faster = f"at least {scenario.wall:g} times as fast as {name}"
+        demands.append((faster, wall >= scenario.wall))
         if scenario.cpu:
-            demands.append((f"at most 1/{scenario.cpu:g} of the CPU of {name}", cpu >= scenario.cpu))
+            cheaper = f"at most 1/{scenario.cpu:g} of the CPU of {name}"
+            demands.append((cheaper, cpu >= scenario.cpu))
         demands.append((f"recall and precision no worse than those of {name}", better))
     for demand, holds in demands:
         print(f"{'holds' if holds else 'FAILS'}: {scenario.name}: {demand}")

@@ -1,5 +1,5 @@
-"""The scenarios of the benchmark. Each makes a network in namespaces of its own, and with it the truth
-about every port; nothing leaves the machine."""
+"""The scenarios of the benchmark. Each makes a network in namespaces of its own, and with it the
+truth about every port; nothing leaves the machine."""
 
 import contextlib
 import ipaddress

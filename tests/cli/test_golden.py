@@ -9,9 +9,10 @@ golden/errors.txt is a table of cases. A case is
     LINES              all of standard error; standard output must stay empty
     = STATUS           the exit status
 
-In TEXT and WORDS, \\xNN, \\n and \\t mean a byte as in C, and {N*TEXT} is TEXT N times. Lines that begin
-with "#" are comments. To add a case write its first lines, run `test_golden.py --write`, which fills in
-what the program says now, and read the result: it must say what was wrong, where, and what would be right.
+In TEXT and WORDS, \\xNN, \\n and \\t mean a byte as in C, and {N*TEXT} is TEXT N times. Lines that
+begin with "#" are comments. To add a case write its first lines, run `test_golden.py --write`, which
+fills in what the program says now, and read the result: it must say what was wrong, where, and what
+would be right.
 """
 
 import os
@@ -68,8 +69,8 @@ class Case:
 
 
 def read_table():
-    """The cases, and comments and empty lines as they stand, in order. A case that has no status yet
-    ends at an empty line."""
+    """The cases, and comments and empty lines as they stand, in order. A case that has no status
+    yet ends at an empty line."""
     parts, case, in_output = [], None, False
     for line in TABLE.read_text(encoding="utf-8").splitlines():
         if in_output and line.startswith("= "):
@@ -124,7 +125,7 @@ class Golden(unittest.TestCase):
         self.assertEqual(len(set(asked)), len(asked))
 
     def test_every_one_is_a_line_for_a_person(self):
-        """The first line names the command and says what is wrong; a text and a caret may follow."""
+        """The first line names the command and says what is wrong; text and a caret may follow."""
         for case in self.cases:
             with self.subTest(case.words):
                 lines = case.stderr.splitlines()

@@ -314,10 +314,12 @@ class Formats(ScanTest):
     def test_csv(self):
         text = self.succeed("--csv", "-p", self.ports, "127.0.0.1")
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
-        self.assertEqual({(row["address"], int(row["port"]), row["state"], row["reason"])
-                          for row in rows},
-                         {("127.0.0.1", self.closed, "closed", "conn-refused"),
-                          *(("127.0.0.1", port, "open", "syn-ack") for port in self.open)})  # fmt: skip
+        fields = ("address", "port", "state", "reason")
+        self.assertEqual(
+            {tuple(row[field] for field in fields) for row in rows},
+            {("127.0.0.1", str(self.closed), "closed", "conn-refused"),
+             *(("127.0.0.1", str(port), "open", "syn-ack") for port in self.open)},
+        )  # fmt: skip
         self.assertEqual(len(rows), 3)
 
     def test_grep(self):
@@ -373,7 +375,8 @@ class Formats(ScanTest):
         odd = str(self.directory / "odd")
         text = self.succeed("-p", self.ports, "127.0.0.1", *(w for p in paths for w in ("-o", p)),
                             "--output", f"json:{odd}")  # fmt: skip
-        table, json, jsonl, document, rows, grep = (pathlib.Path(path).read_text() for path in paths)
+        written = [pathlib.Path(path).read_text() for path in paths]
+        table, json, jsonl, document, rows, grep = written
         self.assertEqual(table, text)
         self.assertEqual(Records(json).states(), Records(jsonl).states())
         self.assertEqual(Records(pathlib.Path(odd).read_text()).states(), Records(json).states())
@@ -393,8 +396,8 @@ class Formats(ScanTest):
         name = str(self.directory / "scan")
         self.succeed("-oA", name, "-p", self.ports, "127.0.0.1")
         single = {"-oN": ".n", "-oX": ".x", "-oG": ".g"}
-        self.succeed("-p", self.ports, "127.0.0.1",
-                     *(word for flag, end in single.items() for word in (flag, name + end)))  # fmt: skip
+        words = [word for flag, end in single.items() for word in (flag, name + end)]
+        self.succeed("-p", self.ports, "127.0.0.1", *words)
         for one, other in ((".nmap", ".n"), (".xml", ".x"), (".gnmap", ".g")):
             self.assertEqual(self.ports_in(name + one), self.ports_in(name + other))
             self.assertGreaterEqual(len(self.ports_in(name + one)), 3)

@@ -1,5 +1,5 @@
-"""porthole portscanner: the open ports of one host and nothing else, in both of its forms and by its own
-name."""
+"""porthole portscanner: the open ports of one host and nothing else, in both of its forms and by its
+own name."""
 
 import contextlib
 import os
@@ -80,7 +80,8 @@ class Machine(PortscannerTest):
     def test_a_network_that_is_not_there(self):
         self.expect(
             self.scan("203.0.113.1", 1, 9), "", 1,
-            "porthole portscanner: 9 ports could not be asked: 'porthole scan 203.0.113.1' tells why\n",
+            "porthole portscanner: 9 ports could not be asked: "
+            "'porthole scan 203.0.113.1' tells why\n",
         )  # fmt: skip
 
 
@@ -152,9 +153,10 @@ class Silence(PortscannerTest):
             client = self.stack.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex(("127.0.0.1", port))
-        self.expect(run("portscanner", "-i", "127.0.0.1", "-p", port), f"Port {port} is filtered\n")
+        one_port = ["portscanner", "-i", "127.0.0.1", "-p"]
+        self.expect(run(*one_port, port), f"Port {port} is filtered\n")
         self.expect(run("portscanner", "127.0.0.1", port, port), "")
-        self.expect(run("portscanner", "-i", "127.0.0.1", "-p", closed), f"Port {closed} is closed\n")
+        self.expect(run(*one_port, closed), f"Port {closed} is closed\n")
 
 
 if __name__ == "__main__":

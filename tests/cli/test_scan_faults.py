@@ -1,5 +1,5 @@
-"""porthole scan where something is missing: readers, room, rights, descriptors, ephemeral ports. It says
-what, in one line, and never invents a state."""
+"""porthole scan where something is missing: readers, room, rights, descriptors, ephemeral ports. It
+says what, in one line, and never invents a state."""
 
 import contextlib
 import os
@@ -97,7 +97,8 @@ class Output(FaultTest):
             ["unshare", "--mount", "sh", "-c", script, self.directory, *command("scan", *words)],
             capture_output=True, encoding="utf-8", timeout=60,
         )  # fmt: skip
-        self.expect(done, 3, "porthole scan: cannot write the checkpoint 'c': No space left on device\n")
+        fault = "cannot write the checkpoint 'c': No space left on device"
+        self.expect(done, 3, f"porthole scan: {fault}\n")
 
     def test_closed_descriptors(self):
         """Sockets must not take their numbers, or results would be sent to somebody's server."""
@@ -189,8 +190,8 @@ class Descriptors(FaultTest):
             for _ in range(3):
                 client = stack.enter_context(contextlib.closing(make_client(silent)))
                 self.assertIsNotNone(client)
-            words = ["--json", "--timeout", "100ms", "--tries", "2", "127.0.0.1", "-p",
-                     "1-1000," + ",".join(str(port) for port in (*ports, port_of(silent)))]  # fmt: skip
+            asked = ",".join(str(port) for port in ("1-1000", *ports, port_of(silent)))
+            words = ["--json", "--timeout", "100ms", "--tries", "2", "127.0.0.1", "-p", asked]
             expected = run("scan", *words)
             self.assertEqual(Records(expected.stdout).open("127.0.0.1"), ports)
             for limit in (20, 12):

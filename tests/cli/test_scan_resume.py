@@ -114,7 +114,8 @@ class Loopback(ResumeTest):
             process.send_signal(signal.SIGTERM)
             process.stdout.read()
         self.assertEqual(process.returncode, 143)
-        paths = {end: self.directory / f"scan.{end}" for end in ("csv", "xml", "gnmap", "jsonl", "txt")}
+        ends = ("csv", "xml", "gnmap", "jsonl", "txt")
+        paths = {end: self.directory / f"scan.{end}" for end in ends}
         done = run("scan", "--resume", self.checkpoint, "--rate", "1M",
                    *(word for path in paths.values() for word in ("-o", path)))  # fmt: skip
         self.assertEqual((done.returncode, done.stderr), (0, ""))
@@ -155,7 +156,8 @@ class Loopback(ResumeTest):
     def test_a_file_that_ends_in_the_middle_of_a_block(self):
         """What a crash of the machine leaves: the last block is asked again."""
         expected = scan(*self.words).states()
-        self.kill("scan", *self.words, "--rate", RATE // 3, "--checkpoint", self.checkpoint, after=3.5)
+        words = ["--rate", RATE // 3, "--checkpoint", self.checkpoint]
+        self.kill("scan", *self.words, *words, after=3.5)
         whole = self.checkpoint.read_bytes()
         for cut in (1, 7, 8, 9, 100, 1000):
             with self.subTest(cut=cut):
@@ -169,7 +171,8 @@ class Loopback(ResumeTest):
         self.assertRegex(done.stderr, rf"\Aporthole scan: .*{text}.*\n\Z")
 
     def test_damaged_files_are_refused(self):
-        self.kill("scan", *self.words, "--rate", RATE // 3, "--checkpoint", self.checkpoint, after=2.5)
+        words = ["--rate", RATE // 3, "--checkpoint", self.checkpoint]
+        self.kill("scan", *self.words, *words, after=2.5)
         whole = self.checkpoint.read_bytes()
         generator = random.Random(1)
         for _ in range(40):

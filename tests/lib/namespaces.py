@@ -120,8 +120,8 @@ def wire(one, one_addresses, other, other_addresses):
 
 
 def _wait_for_link(namespace, device):
-    """Waits until the kernel, which takes up to a second to notice a carrier, uses the device: before
-    that nobody is told of its IPv6 addresses."""
+    """Waits until the kernel, which takes up to a second to notice a carrier, uses the device:
+    before that nobody is told of its IPv6 addresses."""
     deadline = time.monotonic() + PATIENCE
     while " state UP " not in namespace.ip("link", "show", "dev", device):
         if time.monotonic() > deadline:

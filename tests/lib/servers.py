@@ -58,8 +58,8 @@ def sshd(test, directory, port, namespace=None):
     words = ["/usr/sbin/sshd", "-D", "-e", "-f", str(config)]
     if os.geteuid() == 0:
         # As root it wants /run/sshd, which Debian's unit makes: here it gets a /run of its own.
-        words = ["unshare", "--mount", "sh", "-c",
-                 'mount -t tmpfs none /run && mkdir /run/sshd && exec "$@"', "sh", *words]  # fmt: skip
+        script = 'mount -t tmpfs none /run && mkdir /run/sshd && exec "$@"'
+        words = ["unshare", "--mount", "sh", "-c", script, "sh", *words]
     return Server(test, words, namespace)
 
 

@@ -1,5 +1,5 @@
-"""Real servers and listeners of every kind on this machine: a scan of all 65,536 ports finds exactly
-what the kernel itself lists, every time."""
+"""Real servers and listeners of every kind on this machine: a scan of all 65,536 ports finds
+exactly what the kernel itself lists, every time."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ TIMES = 10
 
 
 class Machine:
-    """Servers, listeners and what the kernel says about them: in a namespace, or on this machine."""
+    """Servers, listeners and what the kernel says of them: in a namespace, or on this machine."""
 
     def __init__(self, test, namespace=None):
         self.namespace = namespace
