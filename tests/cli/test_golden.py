@@ -10,9 +10,9 @@ golden/errors.txt is a table of cases. A case is
     = STATUS           the exit status
 
 In TEXT and WORDS, \\xNN, \\n and \\t mean a byte as in C, and {N*TEXT} is TEXT N times. Lines that
-begin with "#" are comments. To add a case write its first lines, run `test_golden.py --write`, which
-fills in what the program says now, and read the result: it must say what was wrong, where, and what
-would be right.
+begin with "#" are comments. To add a case write its first lines, run `test_golden.py --write`,
+which fills in what the program says now, and read the result: it must say what was wrong, where,
+and what would be right.
 """
 
 import os

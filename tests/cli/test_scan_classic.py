@@ -1,5 +1,5 @@
-"""porthole portscanner: the open ports of one host and nothing else, in both of its forms and by its
-own name."""
+"""porthole portscanner: the open ports of one host and nothing else, in both of its forms and by
+its own name."""
 
 import contextlib
 import os

@@ -57,8 +57,9 @@ class Terminal:
 
     def finish(self):
         """Reads to the end; returns the exit status."""
+        deadline = time.monotonic() + PATIENCE
         while self._read(1):
-            pass
+            assert time.monotonic() < deadline, f"it does not end: {self.text!r}"
         _, status = os.waitpid(self.pid, 0)
         self.status = os.waitstatus_to_exitcode(status)
         return self.status
