@@ -9,7 +9,7 @@ all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
 
 $(BUILD)/build.ninja:
-	@command -v $(MESON) ninja >/dev/null || tools/install-packages build
+	@command -v $(MESON) >/dev/null && command -v ninja >/dev/null || tools/install-packages build
 	@$(MESON) setup $(BUILD) --prefix=$(PREFIX) >/dev/null
 
 # What the build, the tests and the benchmark need from Debian, installed only where it is missing.
@@ -37,6 +37,7 @@ fuzz: check-deps
 	@tests/fuzz
 
 install: all
+	@$(MESON) configure $(BUILD) -Dprefix=$(PREFIX)
 	@$(MESON) install -C $(BUILD)
 
 format:

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -134,7 +135,7 @@ int command_finish(const struct command *command, int status)
     else if (!ferror(stdout))
         return status;
     if (code == EPIPE || reader_is_gone())
-        return status;
+        return EXIT_SIGNAL + SIGPIPE;
     command_warn(command, "cannot write standard output: %s", strerror(write_fault(code)));
     return EXIT_TROUBLE;
 }

@@ -53,7 +53,16 @@ static int run_subject(const struct command *command, const struct scan_command_
                        const char *const *words, size_t word_count)
 {
     struct error error = {0};
+    if (scan_command_options_check(options, &error) < 0) {
+        command_complain(command, &error);
+        return EXIT_USAGE;
+    }
     if (options->list || options->list_ports) {
+        if (options->output_count) {
+            command_warn(command, "--list and --list-ports print plain lines: leave out %s",
+                         options->outputs[0].class->name);
+            return EXIT_USAGE;
+        }
         if (options->list)
             list_targets(&subject->targets);
         if (options->list_ports)
@@ -210,6 +219,12 @@ const struct command command_scan = {
         "Silent ports are asked again in further passes, until the share of answering ports that "
         "was heard, estimated from what each pass found that the one before it missed, reaches "
         "--recall, or --tries is reached.\n"
+        "\n"
+        "With -o, a table, XML or greppable document is written to a file ending in .partial that "
+        "takes "
+        "FILE's place when it is whole; a scan that is killed leaves it behind. JSON Lines and CSV "
+        "are "
+        "written as they come.\n"
         "\n"
         "While a scan runs, a key press or SIGUSR1 prints the status; Ctrl-C ends it with what is "
         "known. Services are named by port number only, from IANA's registry or /etc/services: "

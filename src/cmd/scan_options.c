@@ -106,7 +106,8 @@ static int set_nmap_outputs(void *options, const char *name, const char *value, 
 {
     static const char *const formats[][2] = {
         {"text", ".nmap"}, {"xml", ".xml"}, {"grep", ".gnmap"}};
-    (void)name;
+    if (strcmp(value, "-") == 0)
+        return error_set(error, EINVAL, "option '%s' writes three files: give it a name", name);
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
         char *path;
         if (asprintf(&path, "%s%s", value, formats[i][1]) < 0)
@@ -231,7 +232,8 @@ const struct option scan_options[] = {
      .argument = "PORTS",
      .group = "Ports",
      .help = "numbers, ranges and service names, '22,80,8000-8100,http*'; '-' is 1-65535; 'T:' and "
-             "'U:' switch the protocol; without it the 1000 most often open ports",
+             "'U:' switch the protocol; --top and -F add to it; without any, the 1000 most often "
+             "open ports",
      .kind = OPTION_LIST,
      .offset = FIELD(ports)},
     {.names = "--exclude-ports",
@@ -282,6 +284,9 @@ const struct option scan_options[] = {
      .kind = OPTION_CALL,
      .words = "@file",
      .set = set_nmap_output},
+    {.names = "-oS -oM -oJ",
+     .help = "this format is not written: use -oN, -oX, -oG or --json",
+     .kind = OPTION_ABSENT},
     {.names = "-oA",
      .argument = "NAME",
      .help = "nmap's name for all three, to NAME.nmap, NAME.xml and NAME.gnmap",
@@ -392,16 +397,18 @@ const struct option scan_options[] = {
     {.names = "-sS -sA -sF -sN -sX -sW -sM",
      .help = "raw TCP probes are not in this version; " USE_CONNECT,
      .kind = OPTION_ABSENT},
-    {.names = "-sU -sY -sZ -sO",
+    {.names = "-sU -sY -sZ -sO -sI -b",
      .help = "only TCP is in this version; " USE_CONNECT,
      .kind = OPTION_ABSENT},
-    {.names = "-sn -sP -PE -PP -PM -PR -PO",
+    {.names = "-sn -sP -PE -PP -PM -PR -PO -PS -PA -PU -PY",
      .help = "host discovery " SOON "a scan of a few ports (-F) tells which hosts answer",
      .kind = OPTION_ABSENT},
-    {.names = "-sV -sC -A -O --script --version-intensity --osscan-guess",
+    {.names = "-sV -sC -A -O --script --script-args --version-intensity --version-all "
+              "--osscan-guess",
      .help = "asking what answers " SOON "services are named by port number",
      .kind = OPTION_ABSENT},
-    {.names = "--min-rate --min-parallelism",
+    {.names = "--min-rate --min-parallelism --min-hostgroup --max-hostgroup "
+              "--defeat-rst-ratelimit",
      .help = "a lower bound " SOON "the scan is as fast as what answers allows",
      .kind = OPTION_ABSENT},
     {.names = "--scan-delay --max-scan-delay",
@@ -413,17 +420,18 @@ const struct option scan_options[] = {
     {.names = "-iR",
      .help = "random targets are not scanned: porthole asks only what it was told to",
      .kind = OPTION_ABSENT},
-    {.names = "-D -S --spoof-mac --data-length -f --mtu --badsum --ip-options",
+    {.names = "-D -S --spoof-mac --data-length -f --mtu --badsum --ip-options --ttl "
+              "--scanflags",
      .help = "decoys, forged addresses and odd packets are not for porthole; leave it out",
      .kind = OPTION_ABSENT},
-    {.names = "-e -g --source-port",
+    {.names = "-e -g --source-port --proxies --privileged",
      .help = "choosing the interface or the source port " SOON "the kernel's route decides",
      .kind = OPTION_ABSENT},
     {.names = "-R --system-dns --dns-servers",
      .help = "reverse names are not looked up; leave it out",
      .kind = OPTION_ABSENT},
     {.names = "--traceroute", .help = "tracing " SOON "leave it out", .kind = OPTION_ABSENT},
-    {.names = "-d --packet-trace --stats-every",
+    {.names = "-d --packet-trace --stats-every --append-output --iflist",
      .help = "this kind of log " SOON "use -v, or send SIGUSR1 for the status",
      .kind = OPTION_ABSENT},
     OPTION_END,
@@ -451,6 +459,19 @@ void scan_command_options_release(struct scan_command_options *options)
     free(options->outputs);
     options->outputs = NULL;
     options->output_count = 0;
+}
+
+int scan_command_options_check(const struct scan_command_options *options, struct error *error)
+{
+    char minimum[TEXT_NUMBER_SIZE], maximum[TEXT_NUMBER_SIZE];
+    if (options->minimum_timeout > options->maximum_timeout)
+        return error_set(error, EINVAL, "--min-timeout %s is above --max-timeout %s",
+                         text_duration(options->minimum_timeout, minimum),
+                         text_duration(options->maximum_timeout, maximum));
+    if (options->recall > 0 && options->recall < 1)
+        return error_set(error, EINVAL, "--recall is a percentage: write %g for a share of %g",
+                         100 * options->recall, options->recall);
+    return 0;
 }
 
 struct scan_options scan_command_options_loop(const struct scan_command_options *options)

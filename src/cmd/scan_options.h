@@ -42,5 +42,8 @@ extern const struct option scan_options[];
 void scan_command_options_init(struct scan_command_options *options);
 void scan_command_options_release(struct scan_command_options *options);
 
+/* What the table cannot check: values that contradict one another. Returns 0 or -EINVAL. */
+int scan_command_options_check(const struct scan_command_options *options, struct error *error);
+
 /* What the scan loop needs of them; `seed` is random unless one was given. */
 struct scan_options scan_command_options_loop(const struct scan_command_options *options);

@@ -18,8 +18,9 @@ struct collector {
     const struct command *command;
     const struct scan_command_options *options;
     struct address_set *set;
-    struct name_set *names; /* NULL: of no interest */
-    bool exclusion;         /* all addresses of a name are meant, and of both families */
+    struct name_set *names;    /* NULL: of no interest */
+    bool exclusion;            /* all addresses of a name are meant, and of both families */
+    bool *standard_input_read; /* by this or another source */
     unsigned unresolved;
     unsigned fault_line; /* of the word that was wrong */
 };
@@ -132,6 +133,10 @@ static void name_place(struct error *error, const char *path, unsigned line)
 static int collect_file(struct collector *collector, const char *path, struct error *error)
 {
     struct buffer text = {0};
+    bool standard = strcmp(path, "-") == 0;
+    if (standard && *collector->standard_input_read)
+        return error_set(error, EINVAL, "standard input can be read only once");
+    *collector->standard_input_read |= standard;
     int failed = file_read(path, FILE_LIMIT, &text, error);
     if (!failed) {
         failed =
@@ -172,10 +177,15 @@ static int collect_list(struct collector *collector, const char *list, struct er
 
 static int collect_targets(struct scan_subject *subject, const struct command *command,
                            const struct scan_command_options *options, char *const *words,
-                           int count, struct error *error)
+                           int count, bool *standard_input_read, struct error *error)
 {
     struct collector collector = {
-        .command = command, .options = options, .set = &subject->targets, .names = &subject->names};
+        .command = command,
+        .options = options,
+        .set = &subject->targets,
+        .names = &subject->names,
+        .standard_input_read = standard_input_read,
+    };
     int failed = 0;
     for (int i = 0; !failed && i < count; i++)
         failed = strcmp(words[i], "-") == 0
@@ -190,10 +200,16 @@ static int collect_targets(struct scan_subject *subject, const struct command *c
 }
 
 static int collect_exclusions(struct address_set *set, const struct command *command,
-                              const struct scan_command_options *options, struct error *error)
+                              const struct scan_command_options *options, bool *standard_input_read,
+                              struct error *error)
 {
     struct collector collector = {
-        .command = command, .options = options, .set = set, .exclusion = true};
+        .command = command,
+        .options = options,
+        .set = set,
+        .exclusion = true,
+        .standard_input_read = standard_input_read,
+    };
     int failed = 0;
     for (size_t i = 0; !failed && i < options->excludes.count; i++)
         failed = collect_list(&collector, options->excludes.items[i], error);
@@ -215,9 +231,11 @@ static int init_targets(struct scan_subject *subject, const struct command *comm
                         struct error *error)
 {
     struct address_set exclusions = {0};
-    int failed = collect_targets(subject, command, options, words, count, error);
+    bool standard_input_read = false;
+    int failed =
+        collect_targets(subject, command, options, words, count, &standard_input_read, error);
     if (!failed)
-        failed = collect_exclusions(&exclusions, command, options, error);
+        failed = collect_exclusions(&exclusions, command, options, &standard_input_read, error);
     if (!failed && subject->targets.count == 0) {
         if (subject->unresolved)
             failed = error_set(error, EINVAL, "no target is left: no name had an address");

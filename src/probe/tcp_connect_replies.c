@@ -35,12 +35,16 @@ void reply_icmp(struct tcp_connect *self, const struct attempt *attempt,
                 const struct icmp_error *error, uint64_t rtt)
 {
     uint64_t index;
-    if (!attempt->local && error->reason != REASON_HOST_UNREACH &&
-        address_set_find(&self->self, &error->from, &index)) {
+    bool ourselves = !attempt->local && address_set_find(&self->self, &error->from, &index);
+    if (ourselves && error->reason != REASON_HOST_UNREACH) {
         reply_failure(self, attempt, EPERM);
         return;
     }
     struct reply *reply = reply_answer(self, attempt, STATE_FILTERED, error->reason, rtt);
+    if (ourselves) {
+        reply->whole_host = true;
+        reply->rtt = 0; /* how long this machine looked for a neighbour is no round trip */
+    }
     if (error->from.value != attempt->to.address.value)
         reply->from = error->from;
 }

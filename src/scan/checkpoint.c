@@ -89,6 +89,8 @@ static int check_unused(const char *path, struct error *error)
 {
     char start[sizeof(magic_any) - 1];
     struct stat status;
+    if (strcmp(path, "-") == 0)
+        return error_set(error, EINVAL, "a checkpoint is a file, not standard output");
     /* O_NONBLOCK: without waiting for a FIFO's writer. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 && errno == ENOENT)

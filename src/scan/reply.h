@@ -17,6 +17,7 @@ struct reply {
     enum reply_kind kind;
     enum port_state state;
     enum reason reason;
-    int code;            /* positive errno */
+    int code;        /* positive errno */
+    bool whole_host; /* of REPLY_ANSWER: it holds for every port of the host that is still silent */
     struct address from; /* who said so when it was not the target (ICMP); else ADDRESS_NONE */
 };

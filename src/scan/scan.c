@@ -192,10 +192,13 @@ static int book_port(struct scan *scan, const struct port_record *record)
 {
     if (!ledger_set(&scan->ledger, record->index, record->state))
         return 0;
-    if (record->tries >= 1 && record->tries <= SCAN_TRIES_MAXIMUM)
-        scan->at.answers[record->tries - 1]++;
-    if (port_record_is_from_target(record))
+    /* What a router or this machine says of the target tells nothing of what the target's own
+     * answers lose on their way. */
+    if (port_record_is_from_target(record)) {
+        if (record->tries >= 1 && record->tries <= SCAN_TRIES_MAXIMUM)
+            scan->at.answers[record->tries - 1]++;
         note_answered(scan, plan_host(scan->plan, record->index));
+    }
     return scan->events.port ? scan->events.port(scan->events.user, record) : 0;
 }
 
@@ -217,6 +220,23 @@ static int book_error(struct scan *scan, const struct error_record *record)
     return scan->events.error ? scan->events.error(scan->events.user, record) : 0;
 }
 
+/* Books what is known of one port for every silent one of its host: nobody on the link has the
+ * address. */
+static int book_host(struct scan *scan, const struct port_record *known)
+{
+    uint64_t ports = scan->plan->ports->size;
+    uint64_t host = plan_host(scan->plan, known->index), end = (host + 1) * ports;
+    int failed = 0;
+    for (uint64_t index = ledger_next_silent(&scan->ledger, host * ports); !failed && index < end;
+         index = ledger_next_silent(&scan->ledger, index + 1)) {
+        struct port_record record = *known;
+        record.index = index;
+        record.port = plan_endpoint(scan->plan, index).port;
+        failed = book_port(scan, &record);
+    }
+    return failed;
+}
+
 static int take_answer(struct scan *scan, const struct reply *reply)
 {
     struct rtt *rtt = host_rtt(scan, plan_host(scan->plan, reply->index));
@@ -229,7 +249,7 @@ static int take_answer(struct scan *scan, const struct reply *reply)
         rtt_add(rtt, reply->rtt);
         rtt_add(&scan->all, reply->rtt);
     }
-    return book_port(scan, &record);
+    return reply->whole_host ? book_host(scan, &record) : book_port(scan, &record);
 }
 
 static int take_failure(struct scan *scan, const struct reply *reply)
