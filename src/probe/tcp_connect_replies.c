@@ -41,10 +41,8 @@ void reply_icmp(struct tcp_connect *self, const struct attempt *attempt,
         return;
     }
     struct reply *reply = reply_answer(self, attempt, STATE_FILTERED, error->reason, rtt);
-    if (ourselves) {
-        reply->whole_host = true;
+    if (ourselves)
         reply->rtt = 0; /* how long this machine looked for a neighbour is no round trip */
-    }
     if (error->from.value != attempt->to.address.value)
         reply->from = error->from;
 }

@@ -17,7 +17,6 @@ struct reply {
     enum reply_kind kind;
     enum port_state state;
     enum reason reason;
-    int code;        /* positive errno */
-    bool whole_host; /* of REPLY_ANSWER: it holds for every port of the host that is still silent */
+    int code;            /* positive errno */
     struct address from; /* who said so when it was not the target (ICMP); else ADDRESS_NONE */
 };

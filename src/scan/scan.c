@@ -220,23 +220,6 @@ static int book_error(struct scan *scan, const struct error_record *record)
     return scan->events.error ? scan->events.error(scan->events.user, record) : 0;
 }
 
-/* Books what is known of one port for every silent one of its host: nobody on the link has the
- * address. */
-static int book_host(struct scan *scan, const struct port_record *known)
-{
-    uint64_t ports = scan->plan->ports->size;
-    uint64_t host = plan_host(scan->plan, known->index), end = (host + 1) * ports;
-    int failed = 0;
-    for (uint64_t index = ledger_next_silent(&scan->ledger, host * ports); !failed && index < end;
-         index = ledger_next_silent(&scan->ledger, index + 1)) {
-        struct port_record record = *known;
-        record.index = index;
-        record.port = plan_endpoint(scan->plan, index).port;
-        failed = book_port(scan, &record);
-    }
-    return failed;
-}
-
 static int take_answer(struct scan *scan, const struct reply *reply)
 {
     struct rtt *rtt = host_rtt(scan, plan_host(scan->plan, reply->index));
@@ -249,7 +232,7 @@ static int take_answer(struct scan *scan, const struct reply *reply)
         rtt_add(rtt, reply->rtt);
         rtt_add(&scan->all, reply->rtt);
     }
-    return reply->whole_host ? book_host(scan, &record) : book_port(scan, &record);
+    return book_port(scan, &record);
 }
 
 static int take_failure(struct scan *scan, const struct reply *reply)
