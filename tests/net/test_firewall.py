@@ -398,6 +398,22 @@ class ThisMachine(FirewallTest):
             self.assertEqual([(e["port"], e["error"]) for e in errors], [(1001, "EPERM")])
             self.assertIn("firewall", errors[0]["advice"])
 
+    def test_our_own_host_unreachable_is_said_of_one_port_alone(self):
+        """With seed after seed, so that the rejected port is sometimes asked first."""
+        there, _ = self.join()
+        self.listen(there, [1000])
+        for family in FAMILIES.values():
+            word = next(word for word, reason in family.icmp.items() if reason == "host-unreach")
+            rule = f"tcp dport 1001 reject with {family.reject} {word}"
+            self.here.nft("flush ruleset\n" + ruleset("output", [(family, [rule])]))
+            for seed in range(6):
+                with self.subTest(address=family.there, seed=seed):
+                    words = ["--seed", seed, "-p", "1000-1002", family.there]
+                    states = scan(*words, namespace=self.here).states()
+                    self.assertEqual(states[family.there, 1000], OPEN)
+                    self.assertEqual(states[family.there, 1001][:2], ("filtered", "host-unreach"))
+                    self.assertEqual(states[family.there, 1002], CLOSED)
+
     def test_a_local_port_that_our_own_firewall_rejects(self):
         """On this machine the firewall that rejects is the target's as well."""
         self.join()
