@@ -29,8 +29,6 @@
 #define RETRY_PAUSE (10 * NANOSECONDS_PER_MILLISECOND)
 #define PATIENCE (5 * NANOSECONDS_PER_SECOND)
 
-extern const struct prober_class prober_tcp_connect;
-
 /* ---- verdicts ---- */
 
 static bool is_local(const struct tcp_connect *self, const struct address *address)
@@ -302,6 +300,7 @@ static bool submit_one(struct tcp_connect *self, const struct probe *probe)
     attempt->to = to;
     attempt->index = probe->index;
     attempt->position = probe->position;
+    attempt->tag = probe->tag;
     bool waiting = false;
     code = attempt_start(self, attempt, &waiting);
     if (waiting && !code) {
@@ -480,13 +479,13 @@ static uint32_t sockets_beneath(const struct tcp_connect *self, uint64_t limit)
     return room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
 }
 
-static int tcp_connect_open(const struct prober_options *options, struct prober **ret_prober,
-                            struct error *error)
+static int tcp_connect_open(const struct prober_class *class, const struct prober_options *options,
+                            struct prober **ret_prober, struct error *error)
 {
     struct tcp_connect *self = calloc(1, sizeof(*self));
     if (!self)
         return error_set(error, ENOMEM, "no memory for the prober");
-    self->base.class = &prober_tcp_connect;
+    self->base.class = class;
     self->options = *options;
     self->refused_fd = -1;
     uint64_t limit = descriptors_raise();
@@ -517,6 +516,7 @@ const struct prober_class prober_tcp_connect = {
     .name = "tcp-connect",
     .summary = "connect() through the kernel's sockets, which needs no rights",
     .protocol = PROTOCOL_TCP,
+    .words = {.refused = STATE_CLOSED, .silence = STATE_FILTERED},
     .open = tcp_connect_open,
     .close = tcp_connect_close,
     .submit = tcp_connect_submit,

@@ -23,6 +23,7 @@ struct attempt {
     struct endpoint to;
     uint64_t index, position;
     uint64_t started; /* monotonic */
+    uint8_t tag;
     int fd;
     bool watched;          /* by epoll */
     bool local;            /* the target is this machine */

@@ -6,7 +6,8 @@
 static struct reply *ready_push(struct tcp_connect *self, const struct attempt *attempt)
 {
     struct reply *reply = &self->ready[(self->ready_head + self->ready_count++) % READY];
-    *reply = (struct reply){.index = attempt->index, .position = attempt->position};
+    *reply =
+        (struct reply){.index = attempt->index, .position = attempt->position, .tag = attempt->tag};
     return reply;
 }
 

@@ -7,38 +7,39 @@
 #define STATES_PER_WORD 32
 #define LOW_BITS UINT64_C(0x5555555555555555)
 
-int ledger_init(struct ledger *ledger, uint64_t count)
+int ledger_init(struct ledger *ledger, uint64_t count, const struct state_words *words)
 {
-    uint64_t words = (count + STATES_PER_WORD - 1) / STATES_PER_WORD;
-    if (words > SIZE_MAX / sizeof(uint64_t))
+    uint64_t size = (count + STATES_PER_WORD - 1) / STATES_PER_WORD;
+    if (size > SIZE_MAX / sizeof(uint64_t))
         return -ENOMEM;
     /* calloc maps large blocks lazily, so that memory is used only where states are written. */
-    uint64_t *zeroed = calloc(words ? (size_t)words : 1, sizeof(uint64_t));
+    uint64_t *zeroed = calloc(size ? (size_t)size : 1, sizeof(uint64_t));
     if (!zeroed)
         return -ENOMEM;
-    *ledger = (struct ledger){.words = zeroed, .count = count, .counts = {count}};
+    *ledger = (struct ledger){.bits = zeroed, .count = count, .words = *words, .counts = {count}};
     return 0;
 }
 
 void ledger_release(struct ledger *ledger)
 {
-    free(ledger->words);
+    free(ledger->bits);
     *ledger = (struct ledger){0};
 }
 
 enum port_state ledger_get(const struct ledger *ledger, uint64_t index)
 {
     unsigned shift = (unsigned)(index % STATES_PER_WORD) * 2;
-    return (enum port_state)(ledger->words[index / STATES_PER_WORD] >> shift & 3);
+    enum port_state state = (enum port_state)(ledger->bits[index / STATES_PER_WORD] >> shift & 3);
+    return state == STATE_CLOSED ? ledger->words.refused : state;
 }
 
 bool ledger_set(struct ledger *ledger, uint64_t index, enum port_state state)
 {
     unsigned shift = (unsigned)(index % STATES_PER_WORD) * 2;
-    uint64_t *word = &ledger->words[index / STATES_PER_WORD];
+    uint64_t *word = &ledger->bits[index / STATES_PER_WORD];
     if (*word >> shift & 3)
         return false;
-    *word |= (uint64_t)state << shift;
+    *word |= (uint64_t)(state == ledger->words.refused ? STATE_CLOSED : state) << shift;
     ledger->counts[STATE_SILENT]--;
     ledger->counts[state]++;
     return true;
@@ -47,7 +48,7 @@ bool ledger_set(struct ledger *ledger, uint64_t index, enum port_state state)
 uint64_t ledger_next_silent(const struct ledger *ledger, uint64_t index)
 {
     while (index < ledger->count) {
-        uint64_t word = ledger->words[index / STATES_PER_WORD];
+        uint64_t word = ledger->bits[index / STATES_PER_WORD];
         uint64_t silent = ~(word | word >> 1) & LOW_BITS;
         silent >>= index % STATES_PER_WORD * 2;
         if (silent) {

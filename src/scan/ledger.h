@@ -6,13 +6,14 @@
 #include <stdint.h>
 
 struct ledger {
-    uint64_t *words; /* 32 states each */
+    uint64_t *bits; /* two an index, 32 indexes a word: silent, open, refused, filtered */
     uint64_t count;
-    uint64_t counts[4]; /* how many indexes are in each state */
+    struct state_words words;
+    uint64_t counts[STATE_COUNT]; /* how many indexes are in each state */
 };
 
 /* All silent. Returns 0 or -ENOMEM. Memory: count / 4 bytes, touched as it is used. */
-int ledger_init(struct ledger *ledger, uint64_t count);
+int ledger_init(struct ledger *ledger, uint64_t count, const struct state_words *words);
 void ledger_release(struct ledger *ledger);
 
 enum port_state ledger_get(const struct ledger *ledger, uint64_t index);

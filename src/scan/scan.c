@@ -96,7 +96,8 @@ int scan_new(const struct plan *plan, const struct scan_options *options,
     scan->host_slots = hosts < HOST_SLOTS ? hosts : HOST_SLOTS;
     scan->rtts = calloc(scan->host_slots, sizeof(*scan->rtts));
     scan->answered = calloc(hosts / 8 + 1, 1);
-    if (!scan->rtts || !scan->answered || ledger_init(&scan->ledger, plan->count) < 0) {
+    if (!scan->rtts || !scan->answered ||
+        ledger_init(&scan->ledger, plan->count, &class->words) < 0) {
         scan_free(scan);
         return error_set(error, ENOMEM, "no memory for the scan's ledger");
     }
@@ -587,11 +588,12 @@ static uint64_t attempt_timeout(void *user, uint64_t index)
 static int open_prober(struct scan *scan, struct error *error)
 {
     const struct prober_options options = {
+        .plan = scan->plan,
         .timeout = attempt_timeout,
         .user = scan,
         .in_flight = scan->options.in_flight ? scan->options.in_flight : IN_FLIGHT,
     };
-    int failed = scan->class->open(&options, &scan->prober, error);
+    int failed = scan->class->open(scan->class, &options, &scan->prober, error);
     if (failed)
         return failed;
     scan->window_maximum = options.in_flight;

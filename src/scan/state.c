@@ -13,7 +13,12 @@ const char *state_name(enum port_state state)
         return "closed";
     case STATE_FILTERED:
         return "filtered";
+    case STATE_UNFILTERED:
+        return "unfiltered";
+    case STATE_OPEN_FILTERED:
+        return "open|filtered";
     case STATE_SILENT:
+    case STATE_COUNT:
         break;
     }
     return "undecided";

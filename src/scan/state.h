@@ -4,15 +4,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Also the two bits that the ledger keeps for each index. */
 enum port_state {
-    STATE_SILENT = 0, /* nothing heard yet; never printed: it ends as filtered or undecided */
+    STATE_SILENT = 0, /* nothing heard yet; never printed: it ends as another or undecided */
     STATE_OPEN = 1,
     STATE_CLOSED = 2,
     STATE_FILTERED = 3,
+    STATE_UNFILTERED = 4,    /* reachable; whether anybody listens was not asked */
+    STATE_OPEN_FILTERED = 5, /* one of the two: an open port would be as silent as a filtered one */
+    STATE_COUNT,
 };
 
-const char *state_name(enum port_state state); /* "open", "closed", "filtered"; "undecided" */
+/* "open", "closed", "filtered", "unfiltered", "open|filtered"; "undecided" */
+const char *state_name(enum port_state state);
+
+/* What a way of asking can find out besides open and filtered. */
+struct state_words {
+    enum port_state refused; /* what a refusal says: STATE_CLOSED or STATE_UNFILTERED */
+    enum port_state silence; /* what silence after all tries says: STATE_FILTERED or
+                                STATE_OPEN_FILTERED */
+};
 
 enum reason {
 #define REASON(symbol, name, state, meaning) REASON_##symbol,

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+static const struct state_words scene_words = {.refused = STATE_CLOSED, .silence = STATE_FILTERED};
+
 struct scene {
     struct address_set targets;
     struct port_set ports;
@@ -35,7 +37,7 @@ static inline void scene_init(struct scene *scene)
 {
     assert_int_equal(address_set_seal(&scene->targets), 0);
     assert_int_equal(plan_init(&scene->plan, &scene->targets, &scene->ports, NULL), 0);
-    assert_int_equal(ledger_init(&scene->ledger, scene->plan.count), 0);
+    assert_int_equal(ledger_init(&scene->ledger, scene->plan.count, &scene_words), 0);
     assert_int_equal(results_new(&scene->plan, &scene->ledger, &scene->results), 0);
 }
 

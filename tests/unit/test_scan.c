@@ -89,16 +89,14 @@ struct fake {
     uint64_t packets;
 };
 
-static const struct prober_class fake_class;
-
-static int fake_open(const struct prober_options *options, struct prober **ret_prober,
-                     struct error *error)
+static int fake_open(const struct prober_class *class, const struct prober_options *options,
+                     struct prober **ret_prober, struct error *error)
 {
     struct fake *fake = calloc(1, sizeof(*fake));
     (void)error;
     assert_non_null(fake);
     assert_int_equal(deadlines_init(&fake->due, options->in_flight), 0);
-    fake->base.class = &fake_class;
+    fake->base.class = class;
     fake->options = *options;
     fake->attempts = calloc(options->in_flight, sizeof(*fake->attempts));
     fake->free_slots = calloc(options->in_flight, sizeof(*fake->free_slots));
@@ -251,6 +249,7 @@ static struct prober_facts fake_facts(const struct prober *base)
 }
 
 static const struct prober_class fake_class = {
+    .words = {.refused = STATE_CLOSED, .silence = STATE_FILTERED},
     .name = "fake",
     .summary = "knows the truth",
     .protocol = PROTOCOL_TCP,

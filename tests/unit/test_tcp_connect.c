@@ -182,7 +182,7 @@ static struct prober *prober_open(uint32_t in_flight)
 {
     const struct prober_options options = {.in_flight = in_flight, .timeout = fixed_timeout};
     struct prober *prober = NULL;
-    assert_int_equal(prober_classes[0]->open(&options, &prober, NULL), 0);
+    assert_int_equal(prober_classes[0]->open(prober_classes[0], &options, &prober, NULL), 0);
     assert_string_equal(prober->class->name, "tcp-connect");
     return prober;
 }
@@ -624,7 +624,7 @@ static int scan_with_few_descriptors(uint16_t open, uint16_t silent)
     const struct prober_options options = {.in_flight = 10000, .timeout = fixed_timeout};
     if (close_range(3, ~0u, 0) || setrlimit(RLIMIT_NOFILE, &limit))
         return 2;
-    if (prober_classes[0]->open(&options, &prober, NULL))
+    if (prober_classes[0]->open(prober_classes[0], &options, &prober, NULL))
         return 3;
     const struct prober_facts facts = prober->class->facts(prober);
     if (facts.capacity == 0 || facts.capacity > 17 || !facts.limit ||
@@ -665,7 +665,7 @@ static int scan_while_descriptors_vanish(uint16_t silent)
     const struct address address = parse("127.0.0.1");
     struct prober *prober = NULL;
     const struct prober_options options = {.in_flight = 100, .timeout = fixed_timeout};
-    if (prober_classes[0]->open(&options, &prober, NULL))
+    if (prober_classes[0]->open(prober_classes[0], &options, &prober, NULL))
         return 1;
     for (size_t i = 0; i < 100; i++)
         probes[i] = probe_of(i, &address, i % 2 ? silent : 1);
