@@ -603,7 +603,7 @@ static int open_prober(struct scan *scan, struct error *error)
     scan->tick_probes = scan->at.probes;
     scan->tick_position = scan->at.position;
     pace_init(&scan->pace, scan->options.rate, PACE_TRACKING_DIRECTORY, scan->clock);
-    return 0;
+    return scan->events.opened ? scan->events.opened(scan->events.user, error) : 0;
 }
 
 int scan_run(struct scan *scan, struct scan_summary *ret_summary, struct error *error)

@@ -55,6 +55,11 @@ struct scan_progress {
  */
 struct scan_events {
     void *user;
+
+    /* The prober has opened whatever needs rights, and has asked nothing yet. Fills in the error of
+     * its failure. */
+    int (*opened)(void *user, struct error *error);
+
     int (*port)(void *user, const struct port_record *record); /* a port's state is known */
     int (*error)(void *user, const struct error_record *record);
     int (*tick)(void *user); /* some ten times a second, and before the scan ends */
