@@ -17,6 +17,11 @@ struct scan_options {
     double recall;      /* stop trying when the estimate reaches this share, 0 to 1 */
     uint32_t in_flight; /* attempts at the same time at most; 0: the default */
     uint64_t rate;      /* probes a second at most; 0: no bound */
+    uint64_t min_rate;  /* probes a second at least, whatever is lost; 0: no bound */
+    uint64_t shard;     /* ask only the part of this number, from 0, */
+    uint64_t shards;    /* of so many parts of the order; 0 or 1: all of it */
+    uint64_t memory;    /* bytes that the ledger may take; 0: half of this machine's */
+    uint32_t interface; /* index of the one that packets must leave by; 0: the kernel's choice */
     uint64_t max_time;  /* nanoseconds after which this run asks nothing more; 0: no bound */
     struct rtt_limits timeouts;
 };
