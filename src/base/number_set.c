@@ -25,6 +25,8 @@ static uint64_t *find_slot(uint64_t *slots, size_t capacity, uint64_t number)
 static int grow(struct number_set *set)
 {
     size_t capacity = set->capacity ? 2 * set->capacity : 16;
+    if (set->limit && capacity + set->capacity > set->limit / sizeof(*set->slots))
+        return -ENOMEM;
     uint64_t *slots = malloc(capacity * sizeof(*slots));
     if (!slots)
         return -ENOMEM;

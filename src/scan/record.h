@@ -12,7 +12,7 @@ struct port_record {
     uint64_t index; /* in the plan */
     struct address address;
     struct port port;
-    enum port_state state; /* open, closed or filtered */
+    enum port_state state; /* never STATE_SILENT */
     enum reason reason;
     struct address from; /* who said so when it was not the target; else ADDRESS_NONE */
     unsigned tries;      /* how often it was asked until this was known */
@@ -64,8 +64,17 @@ struct scan_summary {
     uint64_t duration;          /* nanoseconds, summed over resumed parts */
     uint64_t hosts;             /* asked */
     uint64_t hosts_answered;    /* that gave at least one answer themselves */
-    uint64_t open, closed, filtered, undecided, errors; /* ports; undecided: given up in mid-scan */
-    uint64_t probes;                                    /* attempts made */
+    uint64_t open, closed, filtered, unfiltered, open_filtered; /* ports */
+    uint64_t undecided;                                         /* ports given up in mid-scan */
+    uint64_t errors;                                            /* ports that were not asked */
+    bool responders_only; /* of the ports only the open ones were kept, the other counts are of
+                             answers: the ledger did not fit into the memory that it may take */
+    uint64_t ledger_size; /* bytes that a ledger of all ports takes */
+    uint64_t probes;      /* attempts made */
+    uint64_t packets;     /* probes that left */
+    uint64_t refused;     /* packets that this machine did not let leave */
+    uint64_t missed;      /* answers that this machine had no room for */
+    double rate;          /* probes a second, over the whole duration */
     unsigned passes;
     struct recall recall;
     enum scan_end end;

@@ -3,13 +3,11 @@
 
 #include "base/clock.h"
 #include "base/number_set.h"
-#include "base/text.h"
 #include "scan/pace.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define BATCH 64            /* probes handed to the prober at a time */
 #define REPLIES 256         /* taken from it at a time */
@@ -69,26 +67,10 @@ struct scan {
 
 /* ---- making and freeing ---- */
 
-static int check_memory(uint64_t count, struct error *error)
-{
-    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    uint64_t memory = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_MAX;
-    if (count / 4 <= memory / 2)
-        return 0;
-    char ports[TEXT_NUMBER_SIZE], size[TEXT_NUMBER_SIZE];
-    return error_set(error, E2BIG,
-                     "%s ports need a ledger of %s MiB, more than half of this machine's memory: "
-                     "name fewer targets or ports",
-                     text_grouped(count, ports), text_grouped(count / 4 >> 20, size));
-}
-
 int scan_new(const struct plan *plan, const struct scan_options *options,
              const struct prober_class *class, const struct scan_events *events,
              struct scan **ret_scan, struct error *error)
 {
-    int failed = check_memory(plan->count, error);
-    if (failed)
-        return failed;
     struct scan *scan = calloc(1, sizeof(*scan));
     if (!scan)
         return error_set(error, ENOMEM, "no memory for the scan");
@@ -97,7 +79,7 @@ int scan_new(const struct plan *plan, const struct scan_options *options,
     scan->rtts = calloc(scan->host_slots, sizeof(*scan->rtts));
     scan->answered = calloc(hosts / 8 + 1, 1);
     if (!scan->rtts || !scan->answered ||
-        ledger_init(&scan->ledger, plan->count, &class->words) < 0) {
+        ledger_init(&scan->ledger, plan->count, options->memory, &class->words) < 0) {
         scan_free(scan);
         return error_set(error, ENOMEM, "no memory for the scan's ledger");
     }
@@ -191,8 +173,9 @@ static struct port_record make_record(const struct scan *scan, uint64_t index)
 
 static int book_port(struct scan *scan, const struct port_record *record)
 {
-    if (!ledger_set(&scan->ledger, record->index, record->state))
-        return 0;
+    int decided = ledger_set(&scan->ledger, record->index, record->state);
+    if (decided <= 0)
+        return decided;
     /* What a router or this machine says of the target tells nothing of what the target's own
      * answers lose on their way. */
     if (port_record_is_from_target(record)) {
@@ -476,7 +459,9 @@ static int run_pass(struct scan *scan, enum scan_end *ret_end, struct error *err
         scan->clock = clock_monotonic();
         int failed = take_replies(scan, replies, count);
         if (failed)
-            return error_set(error, -failed, "cannot keep the results: %s", strerror(-failed));
+            return error_set(error, -failed, "cannot keep the results: %s",
+                             scan->ledger.full ? "more ports are open than --memory has room for"
+                                               : strerror(-failed));
         failed = tick(scan, false);
         if (failed)
             return error_set(error, -failed, "cannot write the results: %s", strerror(-failed));
@@ -535,13 +520,13 @@ static void next_pass(struct scan *scan)
 static int book_silence(struct scan *scan)
 {
     uint64_t index = ledger_next_silent(&scan->ledger, 0);
-    if (!scan->events.port)
+    if (!scan->events.port || scan->ledger.sparse)
         return 0;
     for (; index < scan->plan->count; index = ledger_next_silent(&scan->ledger, index + 1)) {
         if (has_failed(scan, index))
             continue;
         struct port_record record = make_record(scan, index);
-        record.state = STATE_FILTERED;
+        record.state = scan->ledger.words.silence;
         record.reason = REASON_NO_RESPONSE;
         int failed = scan->events.port(scan->events.user, &record);
         if (failed)
@@ -550,32 +535,53 @@ static int book_silence(struct scan *scan)
     return 0;
 }
 
+static double rate_of(uint64_t probes, uint64_t duration)
+{
+    return duration ? (double)probes * (double)NANOSECONDS_PER_SECOND / (double)duration : 0;
+}
+
 static void summarise(const struct scan *scan, enum scan_end end, struct scan_summary *summary)
 {
     struct prober_facts facts =
         scan->prober ? scan->class->facts(scan->prober) : (struct prober_facts){0};
+    const uint64_t *counts = scan->ledger.counts;
     uint64_t silent = silent_count(scan);
     bool complete = end == SCAN_COMPLETE;
     /* A pass that was broken off says nothing about loss. */
     unsigned passes = complete ? scan->at.pass : scan->at.pass - 1;
     uint64_t now = clock_wall();
+    if (scan->ledger.sparse) { /* where these stand among the silent ones */
+        uint64_t heard = counts[STATE_CLOSED] + counts[STATE_FILTERED] + counts[STATE_UNFILTERED];
+        silent -= heard < silent ? heard : silent;
+    }
     *summary = (struct scan_summary){
         .started = now - elapsed(scan),
         .finished = now,
         .duration = elapsed(scan),
         .hosts = scan->plan->targets->size,
         .hosts_answered = scan->hosts_answered,
-        .open = scan->ledger.counts[STATE_OPEN],
-        .closed = scan->ledger.counts[STATE_CLOSED],
-        .filtered = scan->ledger.counts[STATE_FILTERED] + (complete ? silent : 0),
+        .open = counts[STATE_OPEN],
+        .closed = counts[STATE_CLOSED],
+        .filtered = counts[STATE_FILTERED],
+        .unfiltered = counts[STATE_UNFILTERED],
         .undecided = complete ? 0 : silent,
         .errors = count_failed(scan),
+        .responders_only = scan->ledger.sparse,
+        .ledger_size = ledger_size(scan->plan->count),
         .probes = scan->at.probes,
+        .packets = facts.packets,
+        .refused = facts.refused,
+        .missed = facts.missed,
+        .rate = rate_of(scan->at.probes, elapsed(scan)),
         .passes = scan->at.pass,
         .recall = current_recall(scan, passes),
         .end = end,
         .limit = facts.limit,
     };
+    if (complete && scan->ledger.words.silence == STATE_OPEN_FILTERED)
+        summary->open_filtered = silent;
+    else if (complete)
+        summary->filtered += silent;
 }
 
 static uint64_t attempt_timeout(void *user, uint64_t index)

@@ -76,8 +76,8 @@ struct scan_events {
 
 struct scan;
 
-/* Everything passed is borrowed and outlives the scan. Returns 0, or -ENOMEM / -E2BIG (the ledger
- * would not fit into memory) with an error. */
+/* Everything passed is borrowed and outlives the scan. Returns 0, or -ENOMEM with an error.
+ */
 int scan_new(const struct plan *plan, const struct scan_options *options,
              const struct prober_class *class, const struct scan_events *events,
              struct scan **ret_scan, struct error *error);

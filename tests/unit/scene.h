@@ -37,7 +37,7 @@ static inline void scene_init(struct scene *scene)
 {
     assert_int_equal(address_set_seal(&scene->targets), 0);
     assert_int_equal(plan_init(&scene->plan, &scene->targets, &scene->ports, NULL), 0);
-    assert_int_equal(ledger_init(&scene->ledger, scene->plan.count, &scene_words), 0);
+    assert_int_equal(ledger_init(&scene->ledger, scene->plan.count, 0, &scene_words), 0);
     assert_int_equal(results_new(&scene->plan, &scene->ledger, &scene->results), 0);
 }
 

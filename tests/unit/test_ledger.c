@@ -18,7 +18,7 @@ static void everything_is_silent_at_first(void **state)
 {
     (void)state;
     struct ledger ledger;
-    assert_int_equal(ledger_init(&ledger, 100, &words), 0);
+    assert_int_equal(ledger_init(&ledger, 100, 0, &words), 0);
     assert_int_equal(ledger.count, 100);
     assert_int_equal(ledger.counts[STATE_SILENT], 100);
     for (uint64_t index = 0; index < 100; index++) {
@@ -34,7 +34,7 @@ static void the_first_answer_counts(void **state)
 {
     (void)state;
     struct ledger ledger;
-    assert_int_equal(ledger_init(&ledger, 64, &words), 0);
+    assert_int_equal(ledger_init(&ledger, 64, 0, &words), 0);
     assert_true(ledger_set(&ledger, 31, STATE_OPEN));
     assert_true(ledger_set(&ledger, 32, STATE_CLOSED));
     assert_true(ledger_set(&ledger, 33, STATE_FILTERED));
@@ -79,7 +79,7 @@ static void it_agrees_with_an_array(void **state)
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
         enum port_state states[COUNT_MAXIMUM] = {STATE_SILENT};
         struct ledger ledger;
-        assert_int_equal(ledger_init(&ledger, counts[i], &words), 0);
+        assert_int_equal(ledger_init(&ledger, counts[i], 0, &words), 0);
         for (uint64_t step = 0; ledger.counts[STATE_SILENT]; step++) {
             const uint64_t index = mix64(step) % counts[i];
             const enum port_state next = (enum port_state)(1 + mix64(step + 1000000) % 3);
@@ -99,7 +99,7 @@ static void a_large_ledger_is_lazy(void **state)
     struct ledger ledger;
     const uint64_t count = (UINT64_C(1) << 32) + 5;
     mallopt(M_PERTURB, 0); /* which would fill the gigabyte */
-    assert_int_equal(ledger_init(&ledger, count, &words), 0);
+    assert_int_equal(ledger_init(&ledger, count, 0, &words), 0);
     assert_true(ledger_set(&ledger, count - 1, STATE_OPEN));
     assert_true(ledger_set(&ledger, 0, STATE_CLOSED));
     assert_int_equal(ledger_get(&ledger, count - 1), STATE_OPEN);

@@ -882,24 +882,6 @@ static void a_failing_event_ends_the_scan(void **state)
     report_release(&report);
 }
 
-static void a_ledger_beyond_memory_is_refused(void **state)
-{
-    (void)state;
-    struct error error = {0};
-    struct scan *scan = (struct scan *)&error;
-    const struct scan_options options = patient();
-    const struct scan_events events = {0};
-    const struct address first = {.family = ADDRESS_IPV4, .value = 0x0a000000};
-    world_init(dead, 1, 65535);
-    assert_int_equal(address_set_add(&targets, &first, 0x0affffff), 0);
-    assert_int_equal(address_set_seal(&targets), 0);
-    assert_int_equal(plan_init(&world.plan, &targets, &ports, NULL), 0);
-    assert_int_equal(scan_new(&world.plan, &options, &fake_class, &events, &scan, &error), -E2BIG);
-    assert_int_equal(error.code, E2BIG);
-    assert_non_null(strstr(error.message, "name fewer targets or ports"));
-    assert_ptr_equal(scan, &error);
-}
-
 /* ---- going on ---- */
 
 /* Loss, silence, rejections and failures of both kinds. */
@@ -1151,7 +1133,6 @@ int main(void)
         TEST(a_scan_cancelled_before_it_begins_asks_little),
         TEST(the_time_is_bounded),
         TEST(a_failing_event_ends_the_scan),
-        TEST(a_ledger_beyond_memory_is_refused),
         TEST(an_interrupted_scan_is_completed),
         TEST(a_killed_scan_is_completed),
         TEST(a_failed_scan_is_completed),
