@@ -3,12 +3,12 @@
 
 #include <stddef.h>
 
-#define PROBE(name) extern const struct prober_class prober_##name;
+#define PROBE(name, options, summary) extern const struct prober_class prober_##name;
 #include "probe/probe.def"
 #undef PROBE
 
 const struct prober_class *const prober_classes[] = {
-#define PROBE(name) &prober_##name,
+#define PROBE(name, options, summary) &prober_##name,
 #include "probe/probe.def"
 #undef PROBE
     NULL,

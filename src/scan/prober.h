@@ -87,5 +87,5 @@ struct prober {
     const struct prober_class *class;
 };
 
-/* Every prober of src/probe/probe.def, NULL-terminated, the default one first. */
+/* Every prober of src/probe/probe.def, in its order, NULL-terminated. The first needs no rights. */
 extern const struct prober_class *const prober_classes[];
