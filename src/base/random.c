@@ -1,6 +1,7 @@
 /* Kernel randomness, key derivation and SipHash-2-4. */
 #include "base/random.h"
 
+#include <endian.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -63,7 +64,9 @@ uint64_t siphash(const struct key *key, const void *bytes, size_t length)
     };
     uint64_t last = (uint64_t)length << 56;
     for (; length >= 8; at += 8, length -= 8) {
-        uint64_t word = load_little_endian(at, 8);
+        uint64_t word;
+        memcpy(&word, at, sizeof(word));
+        word = le64toh(word);
         v[3] ^= word;
         sip_round(v);
         sip_round(v);
