@@ -1,7 +1,7 @@
 /* The checkpoint file: a magic line, then blocks; the first block is the header.
  *
  *   block   = length (u32) | check of the length (u32) | payload | SipHash of the payload (u64)
- *   header  = words | seed | targets | ports | names
+ *   header  = words | seed | targets | ports | names | technique, if there is one
  *   later   = pass | position | probes | elapsed | records…
  *
  * Fixed-size numbers are little-endian; numbers inside payloads are LEB128. Each block's hashes are
@@ -129,6 +129,8 @@ static int write_header(const char *path, const struct checkpoint_header *header
     put_text(&payload, header->targets);
     put_text(&payload, header->ports);
     put_text(&payload, header->names);
+    if (header->technique)
+        put_text(&payload, header->technique);
     buffer_add(&output.pending, magic, MAGIC_SIZE);
     put_block(&output.pending, &payload, &chain);
     if (payload.failed)
@@ -338,7 +340,7 @@ static int get_port(struct reader *reader, struct checkpoint_data *data)
 {
     struct port_record record = {
         .index = get_number(reader, INT64_MAX),
-        .state = (enum port_state)get_number(reader, STATE_FILTERED),
+        .state = (enum port_state)get_number(reader, STATE_UNFILTERED),
         .reason = (enum reason)get_number(reader, REASON_COUNT - 1),
         .tries = (unsigned)get_number(reader, SCAN_TRIES_MAXIMUM),
         .rtt = get_number(reader, UINT64_MAX),
@@ -415,9 +417,13 @@ static int parse_header(struct reader *reader, struct checkpoint_data *data)
     data->targets = get_text(reader);
     data->ports = get_text(reader);
     data->names = get_text(reader);
+    bool named = !reader->bad && reader->at != reader->end;
+    if (named)
+        data->technique = get_text(reader);
     if (reader->bad || reader->at != reader->end)
         return -EINVAL;
-    return data->targets && data->ports && data->names ? 0 : -ENOMEM;
+    bool whole = data->targets && data->ports && data->names && (data->technique || !named);
+    return whole ? 0 : -ENOMEM;
 }
 
 enum block {
@@ -517,6 +523,7 @@ void checkpoint_data_release(struct checkpoint_data *data)
     free(data->targets);
     free(data->ports);
     free(data->names);
+    free(data->technique);
     free(data->records);
     free(data->errors);
     *data = (struct checkpoint_data){0};

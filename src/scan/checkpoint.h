@@ -15,9 +15,10 @@ struct checkpoint_header {
     const char *const *words; /* the words of the command line, without the program's name */
     size_t word_count;
     uint64_t seed;
-    const char *targets; /* canonical text of the address set: names are not resolved again */
-    const char *ports;   /* canonical text of the port set */
-    const char *names;   /* text of the name set */
+    const char *targets;   /* canonical text of the address set: names are not resolved again */
+    const char *ports;     /* canonical text of the port set */
+    const char *names;     /* text of the name set */
+    const char *technique; /* the prober's name; NULL: it is left out */
 };
 
 /* What a checkpoint file holds, as read. */
@@ -26,6 +27,7 @@ struct checkpoint_data {
     size_t word_count;
     uint64_t seed;
     char *targets, *ports, *names;
+    char *technique;             /* NULL in files from before there were several */
     struct port_record *records; /* index, state, reason, from, tries, rtt and time; the address and
                                     port are the plan's to tell */
     size_t record_count;

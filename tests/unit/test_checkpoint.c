@@ -50,6 +50,7 @@ static const struct checkpoint_header header = {
     .targets = "10.0.0.0/24\n2001:db8::1",
     .ports = "1-1000",
     .names = "10.0.0.7 printer.example\n",
+    .technique = "tcp-syn",
 };
 
 #define RECORDS 7
@@ -160,6 +161,7 @@ static void assert_holds(const struct checkpoint_data *data, size_t block)
     assert_string_equal(data->targets, header.targets);
     assert_string_equal(data->ports, header.ports);
     assert_string_equal(data->names, header.names);
+    assert_string_equal(data->technique, header.technique);
     assert_int_equal(data->record_count, records_after[block]);
     for (size_t i = 0; i < data->record_count; i++) {
         const struct port_record *record = &data->records[i];
@@ -235,6 +237,7 @@ static void a_header_alone_is_a_beginning(void **state)
     assert_int_equal(checkpoint_load(path, &data, NULL), 0);
     assert_int_equal(data.word_count, 0);
     assert_string_equal(data.targets, "");
+    assert_null(data.technique);
     assert_int_equal(data.record_count, 0);
     assert_int_equal(data.position.pass, 1);
     assert_int_equal(data.position.position, 0);
