@@ -58,6 +58,8 @@ static const char *format_bound(const struct option *option, uint64_t bound,
 {
     if (option->kind == OPTION_DURATION)
         return text_duration(bound, text);
+    if (option->kind == OPTION_SIZE)
+        return text_size(bound, text);
     if (option->kind == OPTION_PERCENT)
         snprintf(text, TEXT_NUMBER_SIZE, "%" PRIu64 "%%", bound);
     else
@@ -69,7 +71,7 @@ const char *option_bounds(const struct option *option, char text[static OPTION_B
 {
     char minimum[TEXT_NUMBER_SIZE], maximum[TEXT_NUMBER_SIZE];
     bool measured = option->kind == OPTION_NUMBER || option->kind == OPTION_DURATION ||
-                    option->kind == OPTION_PERCENT;
+                    option->kind == OPTION_SIZE || option->kind == OPTION_PERCENT;
     text[0] = '\0';
     if (measured && option->maximum)
         snprintf(text, OPTION_BOUNDS_SIZE, "from %s to %s",
@@ -113,11 +115,13 @@ static int refuse_value(const struct option *row, const char *name, const char *
 {
     char bounds[OPTION_BOUNDS_SIZE];
     const char *noun = row->kind == OPTION_DURATION  ? "a duration"
+                       : row->kind == OPTION_SIZE    ? "a size"
                        : row->kind == OPTION_PERCENT ? "a percentage"
                                                      : "a number";
-    const char *hint = fault->code == EINVAL && row->kind == OPTION_DURATION
-                           ? " (units: ns, us, ms, s, m, h)"
-                           : "";
+    const char *hint = fault->code != EINVAL          ? ""
+                       : row->kind == OPTION_DURATION ? " (units: ns, us, ms, s, m, h)"
+                       : row->kind == OPTION_SIZE     ? " (in bytes, or with K, M, G or T)"
+                                                      : "";
     option_bounds(row, bounds);
     return error_set_at(error, EINVAL, value, strlen(value), fault->code ? fault->column : 0,
                         "option '%s' needs %s%s%s, not '%.*s'%s", name, noun, bounds[0] ? " " : "",
@@ -130,6 +134,7 @@ static int set_whole(const struct option *row, const char *name, const char *val
     struct error fault = {0};
     uint64_t number;
     int result = row->kind == OPTION_DURATION ? text_parse_duration(value, &number, &fault)
+                 : row->kind == OPTION_SIZE   ? text_parse_size(value, &number, &fault)
                                               : text_parse_number(value, &number, &fault);
     if (result < 0 || !in_whole_bounds(row, number))
         return refuse_value(row, name, value, &fault, error);
@@ -186,6 +191,7 @@ static int apply(const struct option *row, void *options, const char *name, cons
         return 0;
     case OPTION_NUMBER:
     case OPTION_DURATION:
+    case OPTION_SIZE:
         return set_whole(row, name, value, field, error);
     case OPTION_PERCENT:
         return set_percent(row, name, value, field, error);

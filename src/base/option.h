@@ -17,6 +17,8 @@ enum option_kind {
     OPTION_NUMBER,   /* uint64_t in [minimum, maximum]; suffixes k, M and G multiply by 1000^n */
     OPTION_DURATION, /* uint64_t nanoseconds in [minimum, maximum]; "250ms", "2s", "1.5m", "1h"; a
                         bare number is seconds */
+    OPTION_SIZE,     /* uint64_t bytes in [minimum, maximum]; suffixes K, M, G and T multiply by
+                        1024^n */
     OPTION_PERCENT,  /* double in [minimum, maximum], "99.9" or "99.9%" */
     OPTION_TEXT,     /* const char *: the last one wins */
     OPTION_LIST,     /* struct option_list: all of them, in order */

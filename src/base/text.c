@@ -157,6 +157,44 @@ int text_parse_number(const char *text, uint64_t *ret_number, struct error *erro
     return 0;
 }
 
+static const char size_letters[] = "KMGT";
+
+int text_parse_size(const char *text, uint64_t *ret_bytes, struct error *error)
+{
+    size_t length = strlen(text);
+    size_t at = 0;
+    uint64_t number;
+    unsigned shift = 0;
+    if (!is_digit(text[0]))
+        return error_set_at(error, EINVAL, text, length, 0, "a size starts with a digit");
+    if (read_digits(text, &at, &number) < 0)
+        return too_large(text, error);
+    const char *letter = text[at] ? strchr(size_letters, text[at]) : NULL;
+    size_t suffix = at;
+    if (letter) {
+        shift = 10 * (unsigned)(letter - size_letters + 1);
+        suffix += strcmp(text + at + 1, "iB") == 0 ? 3 : 1;
+    }
+    if (text[suffix])
+        return error_set_at(error, EINVAL, text, length, at,
+                            "a size is a number of bytes and may end in K, M, G or T");
+    if (number > UINT64_MAX >> shift)
+        return too_large(text, error);
+    *ret_bytes = number << shift;
+    return 0;
+}
+
+const char *text_size(uint64_t bytes, char text[static TEXT_NUMBER_SIZE])
+{
+    size_t at = 0;
+    while (bytes && bytes % 1024 == 0 && at < sizeof(size_letters) - 1) {
+        bytes /= 1024;
+        at++;
+    }
+    snprintf(text, TEXT_NUMBER_SIZE, "%" PRIu64 "%.1s", bytes, at ? &size_letters[at - 1] : "");
+    return text;
+}
+
 /* A decimal number with an optional fraction, of which 15 digits count. */
 struct decimal {
     uint64_t whole;

@@ -20,6 +20,13 @@ const char *text_duration(uint64_t nanoseconds, char text[static TEXT_NUMBER_SIZ
  * Returns 0, or -EINVAL / -ERANGE with an error that has the column. */
 int text_parse_number(const char *text, uint64_t *ret_number, struct error *error);
 
+/* A size in bytes: "4096", "64K", "512M", "2G", "1T", each 1024 times the one before it; "GiB" is
+ * the same as "G". */
+int text_parse_size(const char *text, uint64_t *ret_bytes, struct error *error);
+
+/* The same as text: "64K" when it is a whole number of them. */
+const char *text_size(uint64_t bytes, char text[static TEXT_NUMBER_SIZE]);
+
 /* "250ms", "2s", "1.5m", "1h"; a bare number is seconds. Units: ns, us, ms, s, m, h. */
 int text_parse_duration(const char *text, uint64_t *ret_nanoseconds, struct error *error);
 

@@ -19,6 +19,7 @@ struct example {
     uint64_t tries;
     uint64_t rate;
     uint64_t timeout;
+    uint64_t memory;
     double recall;
     const char *ports;
     const char *output;
@@ -58,6 +59,12 @@ static const struct option example_options[] = {
      FIELD(timeout),
      .minimum = NANOSECONDS_PER_MILLISECOND,
      .maximum = 60 * NANOSECONDS_PER_SECOND},
+    {.names = "--memory",
+     .argument = "SIZE",
+     .kind = OPTION_SIZE,
+     FIELD(memory),
+     .minimum = 65536,
+     .maximum = UINT64_C(1) << 40},
     {.names = "--recall", .argument = "%", .kind = OPTION_PERCENT, FIELD(recall), .maximum = 100},
     {.names = "-o --output",
      .argument = "FILE",
@@ -231,6 +238,17 @@ static void test_measures(void **state)
     assert_float_equal(r.options.recall, 99.9, 1e-5);
 }
 
+static void test_sizes(void **state)
+{
+    (void)state;
+    struct run r;
+    run(&r, "--memory 512M");
+    assert_int_equal(r.result, 0);
+    assert_int_equal(r.options.memory, UINT64_C(512) << 20);
+    run(&r, "--memory=65536");
+    assert_int_equal(r.options.memory, 65536);
+}
+
 static void test_bad_measures(void **state)
 {
     (void)state;
@@ -250,6 +268,12 @@ static void test_bad_measures(void **state)
                     "option '--timeout' needs a duration from 1ms to 1m, not '10sec' "
                     "(units: ns, us, ms, s, m, h)",
                     "10sec", 2);
+    assert_fault_at("--memory 1K", "option '--memory' needs a size from 64K to 1T, not '1K'", "1K",
+                    0);
+    assert_fault_at("--memory 512MB",
+                    "option '--memory' needs a size from 64K to 1T, not '512MB' "
+                    "(in bytes, or with K, M, G or T)",
+                    "512MB", 3);
     assert_fault_at("--recall 100.1",
                     "option '--recall' needs a percentage from 0% to 100%, not '100.1'", "100.1",
                     0);
@@ -354,6 +378,8 @@ static void test_bounds_in_words(void **state)
     assert_string_equal(option_bounds(&row, text), "");
     row = (struct option){.kind = OPTION_NUMBER, .minimum = 1500, .maximum = 1000000000};
     assert_string_equal(option_bounds(&row, text), "from 1500 to 1G");
+    row = (struct option){.kind = OPTION_SIZE, .minimum = 65536};
+    assert_string_equal(option_bounds(&row, text), "from 64K up");
     row = (struct option){.kind = OPTION_NUMBER};
     assert_string_equal(option_bounds(&row, text), "");
 }
@@ -367,6 +393,7 @@ int main(void)
         cmocka_unit_test(test_words_after_one_dash),
         cmocka_unit_test(test_operands_keep_their_order),
         cmocka_unit_test(test_measures),
+        cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_bad_measures),
         cmocka_unit_test(test_words_are_checked),
         cmocka_unit_test(test_lists_keep_everything),

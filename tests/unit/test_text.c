@@ -111,6 +111,58 @@ static void test_parse_number_shows_the_fault(void **state)
     }
 }
 
+static void test_parse_size(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+        const char *canonical;
+    } cases[] = {
+        {"0", 0, "0"},
+        {"4095", 4095, "4095"},
+        {"4096", 4096, "4K"},
+        {"64K", UINT64_C(1) << 16, "64K"},
+        {"64KiB", UINT64_C(1) << 16, "64K"},
+        {"512M", UINT64_C(1) << 29, "512M"},
+        {"1536M", UINT64_C(3) << 29, "1536M"},
+        {"2GiB", UINT64_C(1) << 31, "2G"},
+        {"16777215T", UINT64_C(16777215) << 40, "16777215T"},
+        {"18446744073709551615", UINT64_MAX, "18446744073709551615"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[TEXT_NUMBER_SIZE];
+        uint64_t bytes = 1;
+        assert_int_equal(text_parse_size(cases[i].text, &bytes, NULL), 0);
+        assert_int_equal(bytes, cases[i].bytes);
+        assert_string_equal(text_size(bytes, text), cases[i].canonical);
+    }
+}
+
+static void test_parse_size_shows_the_fault(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int result;
+        size_t column;
+    } cases[] = {
+        {"", -EINVAL, 0},          {"M", -EINVAL, 0},
+        {"-1", -EINVAL, 0},        {"1k", -EINVAL, 1},
+        {"10MB", -EINVAL, 2},      {"10Mi", -EINVAL, 2},
+        {"10MiBs", -EINVAL, 2},    {"1.5G", -EINVAL, 1},
+        {"16777216T", -ERANGE, 0}, {"18446744073709551616", -ERANGE, 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct error error = {0};
+        uint64_t bytes = 1;
+        assert_int_equal(text_parse_size(cases[i].text, &bytes, &error), cases[i].result);
+        assert_int_equal(bytes, 1);
+        if (cases[i].text[0])
+            assert_int_equal(error.column, cases[i].column);
+    }
+}
+
 static void test_parse_duration(void **state)
 {
     (void)state;
@@ -327,6 +379,8 @@ int main(void)
         cmocka_unit_test(test_duration_rounds_into_the_next_unit),
         cmocka_unit_test(test_parse_number),
         cmocka_unit_test(test_parse_number_shows_the_fault),
+        cmocka_unit_test(test_parse_size),
+        cmocka_unit_test(test_parse_size_shows_the_fault),
         cmocka_unit_test(test_parse_duration),
         cmocka_unit_test(test_parse_duration_shows_the_fault),
         cmocka_unit_test(test_parse_percent),
