@@ -191,7 +191,11 @@ const char *text_size(uint64_t bytes, char text[static TEXT_NUMBER_SIZE])
         bytes /= 1024;
         at++;
     }
-    snprintf(text, TEXT_NUMBER_SIZE, "%" PRIu64 "%.1s", bytes, at ? &size_letters[at - 1] : "");
+    int length = snprintf(text, TEXT_NUMBER_SIZE, "%" PRIu64, bytes);
+    if (at > 0) {
+        text[length] = size_letters[at - 1];
+        text[length + 1] = '\0';
+    }
     return text;
 }
 
