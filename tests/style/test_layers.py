@@ -73,7 +73,7 @@ class Layers(unittest.TestCase):
 
 class Rows(unittest.TestCase):
     def test_each_row_is_a_file(self):
-        for folder in ("probe", "sink", "cmd"):
+        for folder in ("link", "probe", "sink", "cmd"):
             text = (ROOT / "src" / folder / f"{folder}.def").read_text(encoding="utf-8")
             names = re.findall(r"^[A-Z]+\((\w+)", text, re.MULTILINE)
             self.assertTrue(names)
