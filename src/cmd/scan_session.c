@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "cmd/confine.h"
 #include "cmd/scan_status.h"
 #include "net/service.h"
 #include "scan/checkpoint.h"
@@ -18,6 +19,7 @@ struct session {
     const struct command *command;
     const struct scan_command_options *options;
     const struct scan_subject *subject;
+    const struct prober_class *prober;
     struct plan plan;
     struct scan *scan;
     struct results *results;
@@ -33,6 +35,44 @@ struct session {
 };
 
 /* ---- events ---- */
+
+/* Says with -v what this machine could not do to confine the scan. */
+static void say_lacks(const struct session *session, int lacks)
+{
+    if (!session->options->verbose)
+        return;
+    if (lacks & CONFINEMENT_LACKS_FILES)
+        command_warn(session->command, "this kernel has no Landlock: the scan goes on without it");
+    if (lacks & CONFINEMENT_LACKS_CALLS)
+        command_warn(session->command, "this kernel has no seccomp: the scan goes on without it");
+}
+
+/* Gives up all rights but those to ask on and to write what is known. A raw prober has its sockets;
+ * one that connects makes them as it goes. */
+static int on_opened(void *user, struct error *error)
+{
+    struct session *session = user;
+    const struct address_set *targets = &session->subject->targets;
+    struct service service;
+    const char **paths = calloc(session->sink_count + 1, sizeof(*paths));
+    if (!paths)
+        return error_set(error, ENOMEM, "no memory to confine the scan");
+    struct confinement wanted = {.sockets = !session->prober->stateless, .paths = paths};
+    for (size_t i = 0; i < session->sink_count; i++)
+        if (session->outputs[i].partial_path)
+            paths[wanted.path_count++] = session->outputs[i].path;
+    if (session->checkpoint.path)
+        paths[wanted.path_count++] = session->checkpoint.path;
+    for (size_t i = 0; i < targets->count; i++)
+        wanted.zones = wanted.zones || targets->ranges[i].first.family == ADDRESS_IPV6;
+    service_find((struct port){.number = 0}, &service); /* the first call reads a file */
+    int lacks = confine(&wanted, error);
+    free(paths);
+    if (lacks < 0)
+        return lacks;
+    say_lacks(session, lacks);
+    return 0;
+}
 
 static void announce_port(struct session *session, const struct port_record *record)
 {
@@ -236,6 +276,7 @@ static int begin(struct session *session, const struct checkpoint_data *resumed,
 {
     const struct scan_events events = {
         .user = session,
+        .opened = on_opened,
         .port = on_port,
         .error = on_error,
         .tick = on_tick,
@@ -244,10 +285,11 @@ static int begin(struct session *session, const struct checkpoint_data *resumed,
     struct scan_options loop = scan_command_options_loop(session->options);
     if (resumed)
         loop.seed = resumed->seed;
+    session->prober = prober_classes[0];
     int failed =
         plan_init(&session->plan, &session->subject->targets, &session->subject->ports, error);
     if (!failed)
-        failed = scan_new(&session->plan, &loop, prober_classes[0], &events, &session->scan, error);
+        failed = scan_new(&session->plan, &loop, session->prober, &events, &session->scan, error);
     if (!failed &&
         (results_new(&session->plan, scan_ledger(session->scan), &session->results) < 0 ||
          join_words(session->command, words, word_count, joined) < 0))
@@ -256,7 +298,7 @@ static int begin(struct session *session, const struct checkpoint_data *resumed,
         return failed;
     const struct scan_start start = {
         .command = joined->data,
-        .prober = prober_classes[0]->name,
+        .prober = session->prober->name,
         .time = clock_wall(),
         .seed = loop.seed,
         .hosts = session->subject->targets.size,
