@@ -3,8 +3,10 @@
  *
  * The kernel is asked about one address of each stretch of addresses in which its answer cannot
  * change: the stretches end where a prefix of any of its routing tables, or a rule about
- * destinations, begins or ends. So its whole policy holds for every packet at the price of a few
- * questions. */
+ * destinations, begins or ends, and for IPv6 also where the choice of the source address can
+ * change. So its whole policy for TCP holds for every packet at the price of a few questions, but
+ * for rules about ports and marks: it is asked without either. An answer holds until the routes are
+ * closed, and of several next hops it is the one that the kernel named. */
 #pragma once
 
 #include "net/address.h"
@@ -23,12 +25,15 @@ struct interface {
 };
 
 struct route {
-    int code; /* 0, or the positive errno with which the kernel refuses: ENETUNREACH, EACCES,
-                 EHOSTUNREACH, EINVAL (blackhole), … */
+    int code; /* 0, or the positive errno with which connect() would fail: ENETUNREACH (also for
+                 broadcast and multicast addresses), EACCES, EHOSTUNREACH, EINVAL (a blackhole, or a
+                 link-local address without its interface), …; EADDRNOTAVAIL where the kernel has no
+                 source address to give, EOPNOTSUPP of routes that wrap packets up (MPLS). Nothing
+                 below holds unless it is 0 */
     struct interface interface; /* the packet leaves by it */
-    struct address source;      /* that the kernel would give it */
+    struct address source;      /* that the kernel would give it; without a scope */
     struct address gateway;     /* ADDRESS_NONE: the destination is on the link itself. It may be of
-                                   the other family (RFC 5549) */
+                                   the other family (RFC 5549), and has no scope */
     bool local;                 /* the destination is this machine */
 };
 

@@ -1,0 +1,303 @@
+/* struct routes: what the kernel said of each stretch of addresses, asked when it is first needed.
+ */
+#include "net/route.h"
+
+#include "net/rtnetlink.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    SHARED = 64, /* so many of the last answers are looked through for the same one */
+    ANY_PORT = 9 /* nothing is sent there */
+};
+
+struct answer {
+    struct route route;
+    struct answer *next; /* an older one */
+};
+
+/* The addresses of one family as seen when packets leave by one interface. */
+struct view {
+    const struct stretches *stretches;
+    uint32_t interface;          /* 0: any */
+    const struct route **routes; /* of each stretch; NULL: not asked yet */
+    size_t last;                 /* the stretch of the last address looked for */
+    struct view *next;
+};
+
+struct routes {
+    struct netlink *netlink;
+    uint32_t interface;
+    int chooser; /* a UDP socket of IPv6, to see which source address is chosen, or -1 */
+    struct route_map map;
+    struct interface_list interfaces;
+    struct answer *answers;             /* the newest first */
+    struct view *views;                 /* all of them, in the order of their making */
+    struct view *last_ipv4, *last_ipv6; /* used last */
+};
+
+static bool is_unspecified(const struct address *address)
+{
+    return address->family == ADDRESS_NONE || address->value == 0;
+}
+
+/* Opens what asks for sources; without IPv6 there are none to ask for. */
+static void chooser_open(struct routes *routes)
+{
+    routes->chooser = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const int interface = (int)routes->interface;
+    if (routes->chooser < 0 || interface == 0)
+        return;
+    if (setsockopt(routes->chooser, SOL_SOCKET, SO_BINDTOIFINDEX, &interface, sizeof(interface)) !=
+        0) {
+        close(routes->chooser);
+        routes->chooser = -1;
+    }
+}
+
+static int open_parts(struct routes *routes, struct error *error)
+{
+    int code = netlink_open(&routes->netlink);
+    if (code == 0)
+        code = rtnetlink_interfaces(routes->netlink, 0, &routes->interfaces);
+    if (code == 0)
+        code = rtnetlink_map(routes->netlink, &routes->map);
+    if (code != 0)
+        return error_set(error, -code, "cannot read the kernel's routes: %s", strerror(-code));
+    if (routes->interface != 0 && !interface_list_find(&routes->interfaces, routes->interface))
+        return error_set(error, ENODEV, "there is no interface with the index %u",
+                         routes->interface);
+    chooser_open(routes);
+    return 0;
+}
+
+int routes_open(uint32_t interface, struct routes **ret_routes, struct error *error)
+{
+    struct routes *routes = calloc(1, sizeof(*routes));
+    if (!routes)
+        return error_set(error, ENOMEM, "out of memory");
+    routes->interface = interface;
+    routes->chooser = -1;
+    const int code = open_parts(routes, error);
+    if (code != 0) {
+        routes_close(routes);
+        return code;
+    }
+    *ret_routes = routes;
+    return 0;
+}
+
+void routes_close(struct routes *routes)
+{
+    if (!routes)
+        return;
+    while (routes->views) {
+        struct view *view = routes->views;
+        routes->views = view->next;
+        free(view->routes);
+        free(view);
+    }
+    while (routes->answers) {
+        struct answer *answer = routes->answers;
+        routes->answers = answer->next;
+        free(answer);
+    }
+    stretches_release(&routes->map.ipv4);
+    stretches_release(&routes->map.ipv6);
+    interface_list_release(&routes->interfaces);
+    netlink_close(routes->netlink);
+    if (routes->chooser >= 0)
+        close(routes->chooser);
+    free(routes);
+}
+
+/* The source that connect() would take to a destination, learned without a packet. */
+static bool choose_source(const struct routes *routes, const struct address *to,
+                          struct address *ret_source)
+{
+    struct sockaddr_storage sockaddr, forget = {.ss_family = AF_UNSPEC};
+    struct address source;
+    socklen_t length = address_to_sockaddr(to, ANY_PORT, &sockaddr);
+    if (connect(routes->chooser, (struct sockaddr *)&sockaddr, length) != 0)
+        return false;
+    length = sizeof(sockaddr);
+    const bool chosen = getsockname(routes->chooser, (struct sockaddr *)&sockaddr, &length) == 0 &&
+                        address_from_sockaddr((struct sockaddr *)&sockaddr, &source, NULL) &&
+                        source.family == to->family && !is_unspecified(&source);
+    connect(routes->chooser, (struct sockaddr *)&forget, sizeof(forget.ss_family));
+    if (chosen)
+        *ret_source = (struct address){.family = source.family, .value = source.value};
+    return chosen;
+}
+
+/* Asks the way connect() does: where a source decides about the route as well, the kernel's choice
+ * of it is what decides. */
+static int ask(struct routes *routes, struct route_question *question,
+               struct route_answer *ret_answer)
+{
+    struct route_answer answer;
+    int code = rtnetlink_route(routes->netlink, question, &answer);
+    if (code != 0)
+        return code;
+    const bool ipv4 = question->to.family == ADDRESS_IPV4;
+    bool again = false;
+    if (answer.code == 0 && ipv4 && routes->map.by_source && !is_unspecified(&answer.source)) {
+        question->source = answer.source;
+        again = true;
+    } else if (answer.code != 0 && !ipv4 && routes->chooser >= 0 &&
+               question->interface == routes->interface) {
+        /* Routes that are for some sources only (RFC 8504 §5.4) are not seen without one. */
+        again = choose_source(routes, &question->to, &question->source);
+    }
+    if (again) {
+        struct route_answer second;
+        code = rtnetlink_route(routes->netlink, question, &second);
+        if (code != 0)
+            return code;
+        second.source = question->source;
+        answer = second;
+    }
+    *ret_answer = answer;
+    return 0;
+}
+
+/* The question about `to`, or the errno of an address that is none for connect(). */
+static int question_about(const struct address *to, uint32_t interface,
+                          struct route_question *ret_question)
+{
+    *ret_question = (struct route_question){.to = {.family = to->family, .value = to->value},
+                                            .interface = interface};
+    if (to->family == ADDRESS_IPV6) {
+        if (address_is_link_local(to) && interface == 0)
+            return EINVAL; /* which link? */
+        if (to->value == 0)
+            ret_question->to.value = 1; /* "::" stands for this machine, as 0.0.0.0 does */
+    }
+    return 0;
+}
+
+/* An interface by its index, also when it is newer than `routes`. Returns 0, -ENODEV or -errno. */
+static int find_interface(struct routes *routes, uint32_t index, struct interface *ret_interface)
+{
+    const struct interface *interface = interface_list_find(&routes->interfaces, index);
+    if (!interface) {
+        const int code = rtnetlink_interfaces(routes->netlink, index, &routes->interfaces);
+        if (code != 0)
+            return code;
+        interface = interface_list_find(&routes->interfaces, index);
+    }
+    if (!interface)
+        return -ENODEV;
+    *ret_interface = *interface;
+    return 0;
+}
+
+static int make_route(struct routes *routes, const struct address *to, uint32_t interface,
+                      struct route *ret_route)
+{
+    struct route_question question;
+    struct route_answer answer = {0};
+    struct route route = {.code = question_about(to, interface, &question)};
+    if (route.code == 0) {
+        const int code = ask(routes, &question, &answer);
+        if (code != 0)
+            return code;
+        route.code = answer.code;
+    }
+    if (route.code == 0 && is_unspecified(&answer.source))
+        route.code = EADDRNOTAVAIL; /* an interface without an address */
+    if (route.code == 0) {
+        const int code = find_interface(routes, answer.interface, &route.interface);
+        if (code != 0 && code != -ENODEV)
+            return code;
+        route.code = -code;
+    }
+    if (route.code == 0) {
+        route.source = answer.source;
+        route.gateway = answer.gateway;
+        route.local = answer.local;
+    }
+    *ret_route = route;
+    return 0;
+}
+
+static bool route_equal(const struct route *one, const struct route *other)
+{
+    return one->code == other->code && one->local == other->local &&
+           one->interface.index == other->interface.index &&
+           address_equal(&one->source, &other->source) &&
+           address_equal(&one->gateway, &other->gateway);
+}
+
+/* Keeps an answer: stretches mostly share theirs with others. */
+static const struct route *keep(struct routes *routes, const struct route *route)
+{
+    unsigned seen = 0;
+    for (const struct answer *answer = routes->answers; answer && seen < SHARED;
+         answer = answer->next, seen++)
+        if (route_equal(&answer->route, route))
+            return &answer->route;
+    struct answer *answer = malloc(sizeof(*answer));
+    if (!answer)
+        return NULL;
+    *answer = (struct answer){.route = *route, .next = routes->answers};
+    routes->answers = answer;
+    return &answer->route;
+}
+
+/* The view of a family through an interface, made when there is none. NULL without memory. */
+static struct view *view_find(struct routes *routes, enum address_family family, uint32_t interface)
+{
+    const struct stretches *stretches =
+        family == ADDRESS_IPV4 ? &routes->map.ipv4 : &routes->map.ipv6;
+    struct view **place = &routes->views;
+    for (; *place; place = &(*place)->next)
+        if ((*place)->stretches == stretches && (*place)->interface == interface)
+            return *place;
+    struct view *view = malloc(sizeof(*view));
+    if (!view)
+        return NULL;
+    *view = (struct view){.stretches = stretches,
+                          .interface = interface,
+                          .routes = calloc(stretches->count, sizeof(*view->routes))};
+    if (!view->routes) {
+        free(view);
+        return NULL;
+    }
+    *place = view;
+    return view;
+}
+
+const struct route *routes_find(struct routes *routes, const struct address *to)
+{
+    const bool ipv4 = to->family == ADDRESS_IPV4;
+    const uint32_t interface = !ipv4 && to->scope != 0 ? to->scope : routes->interface;
+    struct view **last = ipv4 ? &routes->last_ipv4 : &routes->last_ipv6;
+    struct view *view = *last;
+    if (!view || view->interface != interface) {
+        view = view_find(routes, to->family, interface);
+        if (!view)
+            return NULL;
+        *last = view;
+    }
+    if (!stretches_holds(view->stretches, view->last, to->value))
+        view->last = stretches_find(view->stretches, to->value);
+    const struct route **route = &view->routes[view->last];
+    if (!*route) {
+        struct route found;
+        if (make_route(routes, to, interface, &found) != 0)
+            return NULL;
+        *route = keep(routes, &found);
+    }
+    return *route;
+}
+
+bool routes_neighbour(struct routes *routes, uint32_t interface, const struct address *address,
+                      unsigned char ret_hardware[HARDWARE_SIZE])
+{
+    return rtnetlink_neighbour(routes->netlink, interface, address, ret_hardware) == 0;
+}
