@@ -34,7 +34,7 @@ static void require_within_bounds(const struct checkpoint_data *data, size_t len
     for (size_t i = 0; i < data->record_count; i++) {
         const struct port_record *record = &data->records[i];
         require(record->index <= INT64_MAX);
-        require(record->state >= STATE_OPEN && record->state <= STATE_FILTERED);
+        require(record->state >= STATE_OPEN && record->state <= STATE_UNFILTERED);
         require(record->reason < REASON_COUNT);
         require(record->tries >= 1 && record->tries <= SCAN_TRIES_MAXIMUM);
         require(record->from.family == ADDRESS_NONE ||

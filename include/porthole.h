@@ -34,9 +34,13 @@ extern "C" {
 PORTHOLE_API const char *porthole_version(void);
 
 enum porthole_state {
-    PORTHOLE_OPEN = 1,     /* the target accepted the connection */
-    PORTHOLE_CLOSED = 2,   /* the target refused it with a RST */
-    PORTHOLE_FILTERED = 3, /* an ICMP error said so, or nothing came back after all tries */
+    PORTHOLE_OPEN = 1,          /* the target accepted the connection */
+    PORTHOLE_CLOSED = 2,        /* the target refused it with a RST */
+    PORTHOLE_FILTERED = 3,      /* an ICMP error said so, or nothing came back after all tries */
+    PORTHOLE_UNFILTERED = 4,    /* it can be reached, but this way of asking does not tell open
+                                   from closed (ACK scans) */
+    PORTHOLE_OPEN_FILTERED = 5, /* open or filtered: nothing came back, and an open port would not
+                                   have answered either (FIN, NULL, Xmas and Maimon scans) */
 };
 
 /* One port whose state is known. The strings live until the callback returns. */
@@ -57,10 +61,10 @@ struct porthole_port {
 typedef int porthole_port_fn(void *user, const struct porthole_port *port);
 
 struct porthole_summary {
-    uint64_t open, closed, filtered; /* ports */
-    uint64_t undecided;              /* not decided when the scan was cancelled */
-    uint64_t errors;                 /* that this machine could not ask about: no state is known */
-    uint64_t probes;                 /* attempts made */
+    uint64_t open, closed, filtered, unfiltered, open_filtered; /* ports */
+    uint64_t undecided; /* not decided when the scan was cancelled */
+    uint64_t errors;    /* that this machine could not ask about: no state is known */
+    uint64_t probes;    /* attempts made */
     double seconds;
     double recall;     /* estimated share of the answering ports that were heard, 0 to 1;
                           negative when nothing is known about it */

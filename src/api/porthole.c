@@ -194,6 +194,8 @@ static void tell_summary(const struct scan_summary *from, struct porthole_summar
         .open = from->open,
         .closed = from->closed,
         .filtered = from->filtered,
+        .unfiltered = from->unfiltered,
+        .open_filtered = from->open_filtered,
         .undecided = from->undecided,
         .errors = from->errors,
         .probes = from->probes,

@@ -92,7 +92,7 @@ static int on_port(void *user, const struct port_record *record)
     int failed = silent ? 0 : results_add_port(session->results, record);
     if (!failed && !silent && !session->restoring && session->checkpoint.path)
         failed = checkpoint_add_port(&session->checkpoint, record);
-    if (session->options->open_only && record->state != STATE_OPEN)
+    if (session->options->open_only && !state_is_possibly_open(record->state))
         return failed;
     for (size_t i = 0; !failed && i < session->sink_count; i++)
         if (session->sinks[i].class->port)

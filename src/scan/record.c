@@ -8,6 +8,8 @@
  * tell who. */
 bool port_record_is_from_target(const struct port_record *record)
 {
+    if (record->reason == REASON_NO_RESPONSE)
+        return false;
     if (record->state != STATE_FILTERED)
         return true;
     if (record->from.family != ADDRESS_NONE)

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define NO_VERDICT UINT32_MAX
-#define STATES 4
 
 struct verdict {
     enum port_state state;
@@ -26,7 +25,8 @@ struct exception {
 };
 
 struct host_details {
-    uint32_t first[STATES]; /* the verdict that the ports of a state have, but for the exceptions */
+    uint32_t
+        first[STATE_COUNT]; /* the verdict that the ports of a state have, but for the exceptions */
     struct exception *exceptions; /* ascending by port once sealed */
     size_t exception_count, exception_capacity;
     size_t open_capacity;
@@ -38,6 +38,7 @@ struct results {
     const struct plan *plan;
     const struct ledger *ledger;
     enum scan_end end;
+    struct verdict silence;
 
     struct host_result **hosts;
     size_t host_count, host_capacity;
@@ -57,6 +58,8 @@ int results_new(const struct plan *plan, const struct ledger *ledger, struct res
         return -ENOMEM;
     results->plan = plan;
     results->ledger = ledger;
+    results->silence =
+        (struct verdict){.state = ledger->words.silence, .reason = REASON_NO_RESPONSE};
     *ret_results = results;
     return 0;
 }
@@ -136,7 +139,7 @@ static struct host_result *host_new(const struct results *results, uint64_t host
         free(details);
         return NULL;
     }
-    for (unsigned i = 0; i < STATES; i++)
+    for (unsigned i = 0; i < STATE_COUNT; i++)
         details->first[i] = NO_VERDICT;
     result->host = host;
     result->address = address_set_at(results->plan->targets, host);
@@ -258,16 +261,14 @@ static int add_not_open(struct results *results, struct host_result *host,
         exceptions[details->exception_count++] =
             (struct exception){port_of(results, record->index), number};
     }
-    if (record->state == STATE_CLOSED)
-        host->closed++;
-    else
-        host->filtered++;
+    host->counts[record->state]++;
     return 0;
 }
 
 int results_add_port(struct results *results, const struct port_record *record)
 {
-    if (record->reason == REASON_NO_RESPONSE)
+    if (record->reason == REASON_NO_RESPONSE ||
+        (results->ledger->sparse && record->state != STATE_OPEN))
         return 0;
     struct host_result *host = host_of(results, record->index);
     if (!host)
@@ -387,11 +388,12 @@ static int seal_groups(const struct results *results, struct host_result *host, 
         qsort(exceptions, count, sizeof(*exceptions), compare_exception_verdicts);
     for (size_t i = 0; i < count; i++)
         distinct += i == 0 || exceptions[i].verdict != exceptions[i - 1].verdict;
-    host->groups = calloc(distinct + STATES, sizeof(*host->groups));
+    host->groups = calloc(distinct + STATE_COUNT + 1, sizeof(*host->groups));
     if (!host->groups)
         return -ENOMEM;
 
-    uint64_t left[STATES] = {[STATE_CLOSED] = host->closed, [STATE_FILTERED] = host->filtered};
+    uint64_t left[STATE_COUNT];
+    memcpy(left, host->counts, sizeof(left));
     for (size_t i = 0, next; i < count; i = next) {
         const struct verdict *verdict = &results->verdicts[exceptions[i].verdict];
         for (next = i; next < count && exceptions[next].verdict == exceptions[i].verdict;)
@@ -399,11 +401,11 @@ static int seal_groups(const struct results *results, struct host_result *host, 
         group_add(host, verdict, next - i);
         left[verdict->state] -= next - i;
     }
-    for (unsigned state = STATE_CLOSED; state <= STATE_FILTERED; state++)
+    for (unsigned state = 0; state < STATE_COUNT; state++)
         if (details->first[state] != NO_VERDICT)
             group_add(host, &results->verdicts[details->first[state]], left[state]);
     if (silent)
-        group_add(host, &(struct verdict){STATE_FILTERED, REASON_NO_RESPONSE, {0}}, silent);
+        group_add(host, &results->silence, silent);
     qsort(host->groups, host->group_count, sizeof(*host->groups), compare_groups);
     if (count)
         qsort(exceptions, count, sizeof(*exceptions), compare_exception_ports);
@@ -412,13 +414,16 @@ static int seal_groups(const struct results *results, struct host_result *host, 
 
 static int seal_host(const struct results *results, struct host_result *host)
 {
-    uint64_t silent = results->plan->ports->size - host->open_count - host->closed -
-                      host->filtered - host->failed;
+    uint64_t silent = results->plan->ports->size - host->open_count - host->failed;
+    for (unsigned state = 0; state < STATE_COUNT; state++)
+        silent -= host->counts[state];
     if (host->details->code && silent) {
         if (add_failed(host, host->details->code, silent) < 0)
             return -ENOMEM;
         silent = 0;
     }
+    if (results->ledger->sparse)
+        silent = 0; /* it is not known which ports answered that they are not open */
     if (results->end != SCAN_COMPLETE) {
         host->undecided = silent;
         silent = 0;
@@ -428,7 +433,7 @@ static int seal_host(const struct results *results, struct host_result *host)
     if (host->error_count)
         qsort(host->errors, host->error_count, sizeof(*host->errors), compare_errors);
     int result = seal_groups(results, host, silent);
-    host->filtered += silent;
+    host->counts[results->silence.state] += silent;
     return result;
 }
 
@@ -459,9 +464,18 @@ const struct host_result *results_host(const struct results *results, size_t at)
     return results->hosts[at];
 }
 
+uint64_t host_result_possibly_open(const struct host_result *host)
+{
+    uint64_t count = host->open_count;
+    for (enum port_state state = 0; state < STATE_COUNT; state++)
+        if (state_is_possibly_open(state))
+            count += host->counts[state];
+    return count;
+}
+
 uint64_t results_silent_host_count(const struct results *results)
 {
-    return results->plan->targets->size - results->host_count;
+    return results->ledger->sparse ? 0 : results->plan->targets->size - results->host_count;
 }
 
 /* Adds the addresses first … end - 1 of a range of the targets. */
@@ -481,6 +495,10 @@ int results_silent_hosts(const struct results *results, struct address_set *ret_
     struct address_set set = {0};
     int result = 0;
     size_t host = 0;
+    if (results->ledger->sparse) {
+        *ret_set = set;
+        return 0;
+    }
     for (size_t i = 0; i < targets->count && result == 0; i++) {
         const struct address_range *range = &targets->ranges[i];
         uint64_t size = (uint64_t)(range->last - range->first.value) + 1;
@@ -503,16 +521,21 @@ int results_silent_hosts(const struct results *results, struct address_set *ret_
     return result;
 }
 
+/* Whether the port, silent in the ledger, is known to be silent. */
+static bool is_silent(const struct results *results, const struct host_result *host, uint32_t port)
+{
+    return results->end == SCAN_COMPLETE && !results->ledger->sparse && !has_failed(host, port);
+}
+
 /* The verdict of a port that is not open, or NULL when it has none. `exception` is the first one at
  * or after the port. */
 static const struct verdict *verdict_of(const struct results *results,
                                         const struct host_result *host, uint32_t port,
                                         enum port_state state, size_t exception)
 {
-    static const struct verdict silence = {STATE_FILTERED, REASON_NO_RESPONSE, {0}};
     const struct host_details *details = host->details;
     if (state == STATE_SILENT)
-        return results->end == SCAN_COMPLETE && !has_failed(host, port) ? &silence : NULL;
+        return is_silent(results, host, port) ? &results->silence : NULL;
     if (exception < details->exception_count && details->exceptions[exception].port == port)
         return &results->verdicts[details->exceptions[exception].verdict];
     return details->first[state] == NO_VERDICT ? NULL : &results->verdicts[details->first[state]];
@@ -546,6 +569,11 @@ int results_each_port(const struct results *results, const struct host_result *h
             return result;
     }
     return 0;
+}
+
+enum port_state results_silence(const struct results *results)
+{
+    return results->silence.state;
 }
 
 const struct plan *results_plan(const struct results *results)

@@ -4,7 +4,7 @@
  * (the ledger has it) and a count for each distinct (state, reason, from); ports whose reason is
  * not the host's first one of their state are kept singly, in eight bytes. Of failures a bit is
  * kept for each port and a count for each errno. So a host with 65,535 refused ports costs a few
- * hundred bytes. */
+ * hundred bytes. Where the ledger is sparse, ports that are not open are left out altogether. */
 #pragma once
 
 #include "net/address_set.h"
@@ -13,7 +13,7 @@
 #include "scan/record.h"
 
 struct result_group {
-    enum port_state state; /* closed or filtered */
+    enum port_state state; /* not open */
     enum reason reason;
     struct address from;
     uint64_t count; /* of ports */
@@ -33,8 +33,9 @@ struct host_result {
     size_t group_count;
     struct error_group *errors; /* most ports first once sealed */
     size_t error_count;
-    uint64_t closed, filtered, failed; /* ports; `failed` is the sum of `errors` */
-    uint64_t undecided;                /* ports that the scan gave up on in the middle */
+    uint64_t counts[STATE_COUNT]; /* ports in each state that is not open */
+    uint64_t failed;              /* ports: the sum of `errors` */
+    uint64_t undecided;           /* ports that the scan gave up on in the middle */
     bool answered; /* the host itself answered at least once (RST, SYN-ACK, its own ICMP) */
     struct host_details *details; /* private */
 };
@@ -52,8 +53,8 @@ void results_free(struct results *results);
 int results_add_port(struct results *results, const struct port_record *record);
 int results_add_error(struct results *results, const struct error_record *record);
 
-/* Ends the adding: sorts, and books every index still silent as filtered (no-response), or as
- * undecided when `end` is not SCAN_COMPLETE. Returns 0 or -ENOMEM. */
+/* Ends the adding: sorts, and books every index still silent as what silence means (no-response),
+ * or as undecided when `end` is not SCAN_COMPLETE. Returns 0 or -ENOMEM. */
 int results_seal(struct results *results, enum scan_end end);
 
 /* The hosts about which there is something to say (all but those that gave nothing at all),
@@ -61,8 +62,12 @@ int results_seal(struct results *results, enum scan_end end);
 size_t results_host_count(const struct results *results);
 const struct host_result *results_host(const struct results *results, size_t at);
 
+/* The ports of a host that --open shows. */
+uint64_t host_result_possibly_open(const struct host_result *host);
+
 /* How many hosts gave nothing at all, and the sealed set of their addresses, which the caller
- * releases: they are not among the above. The second returns 0 or -ENOMEM. */
+ * releases: they are not among the above. None where the ledger is sparse, which does not know. The
+ * second returns 0 or -ENOMEM. */
 uint64_t results_silent_host_count(const struct results *results);
 int results_silent_hosts(const struct results *results, struct address_set *ret_set);
 
@@ -72,6 +77,9 @@ int results_silent_hosts(const struct results *results, struct address_set *ret_
 typedef int results_port_fn(void *user, const struct port_record *record);
 int results_each_port(const struct results *results, const struct host_result *host,
                       results_port_fn *each, void *user);
+
+/* What all ports of a host are that gave nothing. */
+enum port_state results_silence(const struct results *results);
 
 const struct plan *results_plan(const struct results *results);
 enum scan_end results_end(const struct results *results); /* as passed to results_seal() */

@@ -10,7 +10,7 @@
 #include "scan/results.h"
 
 struct sink_options {
-    bool open_only;   /* --open: nothing about ports that are not open */
+    bool open_only;   /* --open: nothing about ports that are not possibly open */
     bool reason;      /* --reason: say why in formats that leave it out otherwise */
     bool colour;      /* ANSI colours, for a terminal */
     unsigned verbose; /* -v */
@@ -31,10 +31,11 @@ struct sink_class {
 
     /* Any of these may be NULL. They return 0 or -ENOMEM. */
     int (*start)(struct sink *sink, const struct scan_start *start);
-    int (*port)(struct sink *sink, const struct port_record *record); /* every decided port, silent
-                                                                         ones at the end; not called
-                                                                         for those that are not open
-                                                                         with --open */
+    int (*port)(struct sink *sink,
+                const struct port_record *record); /* every decided port, silent
+                                                      ones at the end; not called
+                                                      for those that are not
+                                                      possibly open with --open */
     int (*error)(struct sink *sink, const struct error_record *record);
     int (*finish)(struct sink *sink, const struct results *results,
                   const struct scan_summary *summary);

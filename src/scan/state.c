@@ -24,6 +24,11 @@ const char *state_name(enum port_state state)
     return "undecided";
 }
 
+bool state_is_possibly_open(enum port_state state)
+{
+    return state == STATE_OPEN || state == STATE_UNFILTERED || state == STATE_OPEN_FILTERED;
+}
+
 static const struct {
     const char *name;
     enum port_state state;

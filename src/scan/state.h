@@ -17,6 +17,9 @@ enum port_state {
 /* "open", "closed", "filtered", "unfiltered", "open|filtered"; "undecided" */
 const char *state_name(enum port_state state);
 
+/* What --open shows: open, or one of the states that an open port may have. */
+bool state_is_possibly_open(enum port_state state);
+
 /* What a way of asking can find out besides open and filtered. */
 struct state_words {
     enum port_state refused; /* what a refusal says: STATE_CLOSED or STATE_UNFILTERED */

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "net/service.h"
+#include "scan/record.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -53,6 +54,20 @@ const char *field_count(uint64_t count, const char *one, const char *many,
 {
     char number[TEXT_NUMBER_SIZE];
     snprintf(text, FIELD_COUNT_SIZE, "%s %s", text_grouped(count, number), count == 1 ? one : many);
+    return text;
+}
+
+const char *field_responders_only(const struct scan_summary *summary,
+                                  char text[static FIELD_RESPONDERS_SIZE])
+{
+    char number[TEXT_NUMBER_SIZE];
+    uint64_t size = summary->ledger_size;
+    bool large = size >= 1 << 20;
+    snprintf(
+        text, FIELD_RESPONDERS_SIZE,
+        "only open ports were kept: a ledger of %s %s does not fit into the memory that it may "
+        "take (--memory)",
+        text_grouped(large ? size >> 20 : size, number), large ? "MiB" : "bytes");
     return text;
 }
 

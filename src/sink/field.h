@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+struct scan_summary;
+
 /* The name of a port by its number, printable whatever /etc/services holds, or "". */
 #define FIELD_SERVICE_SIZE 128
 const char *field_service(struct port port, char text[static FIELD_SERVICE_SIZE]);
@@ -23,6 +25,12 @@ const char *field_date(uint64_t wall, char text[static FIELD_DATE_SIZE]);
 #define FIELD_COUNT_SIZE 96
 const char *field_count(uint64_t count, const char *one, const char *many,
                         char text[static FIELD_COUNT_SIZE]);
+
+/* Why a scan tells of open ports alone: "only open ports were kept: a ledger of 16,384 MiB does not
+ * fit into the memory that it may take (--memory)". */
+#define FIELD_RESPONDERS_SIZE 160
+const char *field_responders_only(const struct scan_summary *summary,
+                                  char text[static FIELD_RESPONDERS_SIZE]);
 
 /* Nanoseconds as seconds with two decimals, with a point in every locale: "0.48". */
 #define FIELD_SECONDS_SIZE 32

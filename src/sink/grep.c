@@ -44,7 +44,8 @@ static int add_port(void *user, const struct port_record *record)
 {
     struct port_list *list = user;
     char service[FIELD_SERVICE_SIZE];
-    if (record->state == list->ignored || (list->open_only && record->state != STATE_OPEN))
+    if (record->state == list->ignored ||
+        (list->open_only && !state_is_possibly_open(record->state)))
         return 0;
     field_service(record->port, service);
     for (char *at = service; (at = strpbrk(at, "/,")) != NULL;)
@@ -80,12 +81,21 @@ static int add_host(struct sink *sink, const struct results *results,
 {
     struct buffer *buffer = &sink->output->pending;
     struct port_list list = {.buffer = buffer, .open_only = sink->options.open_only};
-    enum port_state most = host->closed >= host->filtered ? STATE_CLOSED : STATE_FILTERED;
-    uint64_t count = most == STATE_CLOSED ? host->closed : host->filtered;
-    if (count > LISTED_PORTS && sink->options.verbose < 2 && !list.open_only)
+    enum port_state most = STATE_CLOSED;
+    uint64_t count = 0, told = host->open_count;
+    for (enum port_state state = STATE_CLOSED; state < STATE_COUNT; state++) {
+        if (list.open_only && !state_is_possibly_open(state))
+            continue;
+        told += host->counts[state];
+        if (host->counts[state] > count) {
+            most = state;
+            count = host->counts[state];
+        }
+    }
+    if (count > LISTED_PORTS && sink->options.verbose < 2)
         list.ignored = most;
     add_status(sink, &host->address, host->answered);
-    if (host->open_count + (list.open_only ? 0 : host->closed + host->filtered) == 0)
+    if (told == 0)
         return 0;
     begin_line(sink, &host->address);
     int result = results_each_port(results, host, add_port, &list);
@@ -98,7 +108,7 @@ static int add_host(struct sink *sink, const struct results *results,
 }
 
 static int add_silent_host(struct sink *sink, const struct address *address,
-                           const struct port_set *ports)
+                           const struct port_set *ports, enum port_state silence)
 {
     struct buffer *buffer = &sink->output->pending;
     struct port_list list = {.buffer = buffer};
@@ -106,11 +116,10 @@ static int add_silent_host(struct sink *sink, const struct address *address,
     begin_line(sink, address);
     if (ports->size > LISTED_PORTS && sink->options.verbose < 2) {
         buffer_add_text(buffer, "\tPorts: ");
-        add_ignored(buffer, STATE_FILTERED, ports->size);
+        add_ignored(buffer, silence, ports->size);
     } else {
         for (uint32_t i = 0; i < ports->size; i++)
-            add_port(&list,
-                     &(struct port_record){.port = port_set_at(ports, i), .state = STATE_FILTERED});
+            add_port(&list, &(struct port_record){.port = port_set_at(ports, i), .state = silence});
     }
     buffer_add_character(buffer, '\n');
     return 0;
@@ -120,7 +129,9 @@ static int add_silent_hosts(struct sink *sink, const struct results *results)
 {
     struct address_set silent = {0};
     uint64_t count = results_silent_host_count(results);
-    if (sink->options.open_only || results_end(results) != SCAN_COMPLETE || count == 0)
+    enum port_state silence = results_silence(results);
+    if ((sink->options.open_only && !state_is_possibly_open(silence)) ||
+        results_end(results) != SCAN_COMPLETE || count == 0)
         return 0;
     if (count > LISTED_SILENT_HOSTS) {
         buffer_add_format(&sink->output->pending,
@@ -130,7 +141,7 @@ static int add_silent_hosts(struct sink *sink, const struct results *results)
     int result = results_silent_hosts(results, &silent);
     for (uint64_t i = 0; result == 0 && i < silent.size; i++) {
         struct address address = address_set_at(&silent, i);
-        result = add_silent_host(sink, &address, results_plan(results)->ports);
+        result = add_silent_host(sink, &address, results_plan(results)->ports, silence);
     }
     address_set_release(&silent);
     return result;
@@ -140,17 +151,21 @@ static int grep_finish(struct sink *sink, const struct results *results,
                        const struct scan_summary *summary)
 {
     struct buffer *buffer = &sink->output->pending;
-    char date[FIELD_DATE_SIZE], elapsed[FIELD_SECONDS_SIZE];
+    char date[FIELD_DATE_SIZE], elapsed[FIELD_SECONDS_SIZE], reason[FIELD_RESPONDERS_SIZE];
     int result = 0;
     for (size_t i = 0; i < results_host_count(results) && result == 0; i++) {
         const struct host_result *host = results_host(results, i);
-        if (!sink->options.open_only || host->open_count)
+        if (!sink->options.open_only || host_result_possibly_open(host))
             result = add_host(sink, results, host);
     }
     if (result == 0)
         result = add_silent_hosts(sink, results);
     if (summary->errors)
         buffer_add_format(buffer, "# %" PRIu64 " ports could not be asked\n", summary->errors);
+    if (summary->responders_only)
+        buffer_add_format(buffer, "# %s\n", field_responders_only(summary, reason));
+    if (summary->limit)
+        buffer_add_format(buffer, "# speed limited by %s\n", summary->limit);
     if (summary->end != SCAN_COMPLETE)
         buffer_add_format(buffer, "# %s: %" PRIu64 " ports undecided\n",
                           scan_end_name(summary->end), summary->undecided);

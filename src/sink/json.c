@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,8 +133,10 @@ static json_t *reasons_value(const struct host_result *host, bool open_only)
         if (open[reason])
             failed |= json_array_append_new(
                 reasons, reason_value(STATE_OPEN, reason, &(struct address){0}, open[reason]));
-    for (size_t i = 0; i < host->group_count && !open_only; i++) {
+    for (size_t i = 0; i < host->group_count; i++) {
         const struct result_group *group = &host->groups[i];
+        if (open_only && !state_is_possibly_open(group->state))
+            continue;
         failed |= json_array_append_new(
             reasons, reason_value(group->state, group->reason, &group->from, group->count));
     }
@@ -143,27 +146,44 @@ static json_t *reasons_value(const struct host_result *host, bool open_only)
     return NULL;
 }
 
-static int put_host(struct sink *sink, const struct host_result *host)
+/* Adds the members of `part`, which it drops, to a record. Returns the record, or NULL. */
+static json_t *join(json_t *record, json_t *part)
 {
+    bool failed = json_object_update(record, part) < 0;
+    json_decref(part);
+    if (!failed)
+        return record;
+    json_decref(record);
+    return NULL;
+}
+
+/* The counts of ports that are not open, as far as they are wanted and known. */
+static json_t *counts_value(const struct host_result *host, bool open_only, bool responders_only)
+{
+    const uint64_t *counts = host->counts;
+    if (responders_only)
+        return json_object();
+    json_t *others = json_pack("{s:I,s:I,s:I}", "unfiltered", (json_int_t)counts[STATE_UNFILTERED],
+                               "open_filtered", (json_int_t)counts[STATE_OPEN_FILTERED],
+                               "undecided", (json_int_t)host->undecided);
+    if (open_only)
+        return others;
+    return join(json_pack("{s:I,s:I}", "closed", (json_int_t)counts[STATE_CLOSED], "filtered",
+                          (json_int_t)counts[STATE_FILTERED]),
+                others);
+}
+
+static int put_host(struct sink *sink, const struct host_result *host, bool responders_only)
+{
+    bool open_only = sink->options.open_only;
     char address[ADDRESS_TEXT_SIZE];
     json_t *record = json_pack("{s:s,s:s,s:s*,s:b,s:I}", "type", "host", "address",
                                address_format(&host->address, address), "name",
                                name_set_find(sink->start.names, &host->address), "answered",
                                (int)host->answered, "open", (json_int_t)host->open_count);
-    json_t *others = sink->options.open_only
-                         ? json_object()
-                         : json_pack("{s:I,s:I}", "closed", (json_int_t)host->closed, "filtered",
-                                     (json_int_t)host->filtered);
-    json_t *rest = json_pack("{s:I,s:I,s:o}", "undecided", (json_int_t)host->undecided, "errors",
-                             (json_int_t)host->failed, "reasons",
-                             reasons_value(host, sink->options.open_only));
-    if (json_object_update(record, others) < 0 || json_object_update(record, rest) < 0) {
-        json_decref(record);
-        record = NULL;
-    }
-    json_decref(others);
-    json_decref(rest);
-    return put(sink, record);
+    json_t *rest = json_pack("{s:I,s:o}", "errors", (json_int_t)host->failed, "reasons",
+                             reasons_value(host, open_only));
+    return put(sink, join(join(record, counts_value(host, open_only, responders_only)), rest));
 }
 
 /* The addresses that gave nothing, as target words. */
@@ -197,29 +217,52 @@ static json_t *recall_value(const struct recall *recall)
     return json_pack("{s:f,s:f}", "estimate", recall->estimate, "low", recall->low);
 }
 
+/* How many hosts gave nothing, and which unless only open ports are wanted; nothing where the scan
+ * does not know. */
+static json_t *silence_value(const struct sink *sink, const struct results *results,
+                             const struct scan_summary *summary)
+{
+    if (summary->responders_only)
+        return json_pack("{s:b}", "responders_only", 1);
+    json_int_t count = (json_int_t)results_silent_host_count(results);
+    if (sink->options.open_only)
+        return json_pack("{s:I}", "hosts_silent", count);
+    return json_pack("{s:I,s:o}", "hosts_silent", count, "silent_addresses", silent_value(results));
+}
+
+/* What is only known of a prober that sends its packets itself. */
+static json_t *packets_value(const struct scan_summary *summary)
+{
+    if (summary->packets == 0 && summary->refused == 0)
+        return json_object();
+    return json_pack("{s:I,s:I,s:I}", "packets", (json_int_t)summary->packets, "refused",
+                     (json_int_t)summary->refused, "missed", (json_int_t)summary->missed);
+}
+
 static int put_summary(struct sink *sink, const struct results *results,
                        const struct scan_summary *summary)
 {
     char started[CLOCK_TEXT_SIZE], finished[CLOCK_TEXT_SIZE];
-    json_t *silent = NULL; /* left out with --open */
-    if (!sink->options.open_only && !(silent = silent_value(results)))
-        return -ENOMEM;
-    return put(sink,
-               json_pack("{s:s,s:s,s:s,s:f,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:o,s:s*,"
-                         "s:I,s:o*}",
-                         "type", "summary", "time", clock_format(summary->finished, finished),
-                         "started", clock_format(summary->started, started), "duration_s",
-                         (double)summary->duration / (double)NANOSECONDS_PER_SECOND, "end",
-                         scan_end_name(summary->end), "hosts", (json_int_t)summary->hosts,
-                         "hosts_answered", (json_int_t)summary->hosts_answered, "ports",
-                         (json_int_t)results_plan(results)->count, "open",
-                         (json_int_t)summary->open, "closed", (json_int_t)summary->closed,
-                         "filtered", (json_int_t)summary->filtered, "undecided",
-                         (json_int_t)summary->undecided, "errors", (json_int_t)summary->errors,
-                         "probes", (json_int_t)summary->probes, "passes", (int)summary->passes,
-                         "recall", recall_value(&summary->recall), "limit", summary->limit,
-                         "hosts_silent", (json_int_t)results_silent_host_count(results),
-                         "silent_addresses", silent));
+    json_t *record = json_pack("{s:s,s:s,s:s,s:f,s:s,s:I,s:I,s:I}", "type", "summary", "time",
+                               clock_format(summary->finished, finished), "started",
+                               clock_format(summary->started, started), "duration_s",
+                               (double)summary->duration / (double)NANOSECONDS_PER_SECOND, "end",
+                               scan_end_name(summary->end), "hosts", (json_int_t)summary->hosts,
+                               "hosts_answered", (json_int_t)summary->hosts_answered, "ports",
+                               (json_int_t)results_plan(results)->count);
+    record = join(
+        record,
+        json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "open", (json_int_t)summary->open, "closed",
+                  (json_int_t)summary->closed, "filtered", (json_int_t)summary->filtered,
+                  "unfiltered", (json_int_t)summary->unfiltered, "open_filtered",
+                  (json_int_t)summary->open_filtered, "undecided", (json_int_t)summary->undecided,
+                  "errors", (json_int_t)summary->errors, "probes", (json_int_t)summary->probes));
+    record = join(record, packets_value(summary));
+    record =
+        join(record, json_pack("{s:f,s:i,s:o,s:s*}", "probes_per_s", round(summary->rate * 10) / 10,
+                               "passes", (int)summary->passes, "recall",
+                               recall_value(&summary->recall), "limit", summary->limit));
+    return put(sink, join(record, silence_value(sink, results, summary)));
 }
 
 static int json_finish(struct sink *sink, const struct results *results,
@@ -227,7 +270,9 @@ static int json_finish(struct sink *sink, const struct results *results,
 {
     for (size_t i = 0; i < results_host_count(results); i++) {
         const struct host_result *host = results_host(results, i);
-        int result = sink->options.open_only && host->open_count == 0 ? 0 : put_host(sink, host);
+        if (sink->options.open_only && host_result_possibly_open(host) == 0)
+            continue;
+        int result = put_host(sink, host, summary->responders_only);
         if (result < 0)
             return result;
     }

@@ -149,17 +149,21 @@ static int add_host(struct page *page, const struct host_result *host, struct ki
     }
     page_begin_line(page);
     buffer_add_format(page->buffer, "%s: ", field_host(page->names, &host->address, text));
-    page_add_groups(page, host, host->undecided ? "no open port found: " : "no open port: ", NULL,
-                    NULL);
+    const char *none = host->undecided                   ? "no open port found: "
+                       : host_result_possibly_open(host) ? "no port known to be open: "
+                                                         : "no open port: ";
+    page_add_groups(page, host, none, NULL, NULL);
     buffer_add_character(page->buffer, '\n');
     return 0;
 }
 
 static int add_silent(struct page *page)
 {
-    struct alike silent = {.group = {.state = STATE_FILTERED, .reason = REASON_NO_RESPONSE}};
+    const enum port_state silence = results_silence(page->results);
+    struct alike silent = {.group = {.state = silence, .reason = REASON_NO_RESPONSE}};
     char count[FIELD_COUNT_SIZE];
-    if (page->options->open_only || results_silent_host_count(page->results) == 0)
+    if ((page->options->open_only && !state_is_possibly_open(silence)) ||
+        results_silent_host_count(page->results) == 0)
         return 0;
     int result = results_silent_hosts(page->results, &silent.hosts);
     if (result < 0)
@@ -182,7 +186,8 @@ int page_add_hosts(struct page *page)
     int result = 0;
     for (size_t i = 0; i < results_host_count(page->results) && result == 0; i++) {
         const struct host_result *host = results_host(page->results, i);
-        if (!page_has_table(page, host) && (host->failed || !page->options->open_only))
+        if (!page_has_table(page, host) &&
+            (host->failed || !page->options->open_only || host_result_possibly_open(host)))
             result = add_host(page, host, &kinds);
     }
     for (size_t i = 0; i < kinds.count; i++) {

@@ -70,9 +70,10 @@ bool page_add_groups(struct page *page, const struct host_result *host, const ch
     char number[TEXT_NUMBER_SIZE];
     size_t told = 0;
     uint64_t left = 0;
-    for (size_t i = 0; i < host->group_count && !page->options->open_only; i++) {
+    for (size_t i = 0; i < host->group_count; i++) {
         const struct result_group *group = &host->groups[i];
-        if (is_shown && is_shown(user, group))
+        if ((page->options->open_only && !state_is_possibly_open(group->state)) ||
+            (is_shown && is_shown(user, group)))
             continue;
         if (told == LISTED_GROUPS && !page->options->verbose) {
             left += group->count;

@@ -12,6 +12,9 @@
 /* Up to this many hosts, each one gets lines of its own whatever there is to say. */
 #define PAGE_LISTED_HOSTS 8
 
+/* So many open ports, all that were asked, are more likely somebody else's answers. */
+#define PAGE_SUSPECT_PORTS 50
+
 /* Insides of ANSI escape sequences. */
 #define PAGE_BOLD "1"
 #define PAGE_DIM "2"

@@ -5,6 +5,8 @@
 #include "sink/text_page.h"
 
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 
 /* ", 12 errors", or nothing for none. */
 static void add_count(struct buffer *buffer, uint64_t count, const char *one, const char *many)
@@ -15,10 +17,9 @@ static void add_count(struct buffer *buffer, uint64_t count, const char *one, co
 }
 
 /* Three significant digits: "850/s", "12.5k/s", "136k/s", "1.36M/s". */
-static void add_rate(struct buffer *buffer, uint64_t probes, uint64_t duration)
+static void add_rate(struct buffer *buffer, double rate)
 {
     static const char *const units[] = {"", "k", "M", "G"};
-    double rate = (double)probes * (double)NANOSECONDS_PER_SECOND / (double)duration;
     unsigned unit = 0;
     for (; rate >= 999.5 && unit < 3; unit++)
         rate /= 1000;
@@ -40,7 +41,8 @@ static void add_recall(struct buffer *buffer, const struct scan_summary *summary
     else if (recall->known)
         buffer_add_format(buffer, ", estimated recall %.2f%% (95%% interval from %.2f%%)",
                           percent(recall->estimate), percent(recall->low));
-    else if (summary->hosts_answered == 0 && summary->open + summary->closed == 0)
+    else if (summary->hosts_answered == 0 &&
+             summary->open + summary->closed + summary->unfiltered == 0)
         buffer_add_text(buffer, ", recall unknown: nothing answered");
     else
         buffer_add_text(buffer, ", recall unknown: silent ports were not asked again");
@@ -64,15 +66,42 @@ static void add_end(struct page *page, const struct scan_summary *summary)
     buffer_add_character(page->buffer, '\n');
 }
 
+/* What takes away from the results. */
+__attribute__((format(printf, 2, 3))) static void add_warning(struct page *page, const char *format,
+                                                              ...)
+{
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    page_style_on(page, PAGE_YELLOW);
+    buffer_add_text(page->buffer, text);
+    page_style_off(page);
+    buffer_add_character(page->buffer, '\n');
+}
+
 static void add_notes(struct page *page, const struct scan_summary *summary)
 {
+    char text[FIELD_RESPONDERS_SIZE];
     if (page->named) {
         page_style_on(page, PAGE_DIM);
         buffer_add_text(page->buffer, "services are named by port number, not by what answers");
         page_style_off(page);
         buffer_add_character(page->buffer, '\n');
     }
-    if (summary->limit && page->options->verbose)
+    if (summary->responders_only)
+        add_warning(page,
+                    "%s; the other counts are of answers, and a port that was asked again "
+                    "may count again",
+                    field_responders_only(summary, text));
+    if (summary->refused)
+        add_warning(page, "this machine did not let %s leave",
+                    field_count(summary->refused, "packet", "packets", text));
+    if (summary->missed)
+        add_warning(page, "this machine had no room for %s: ports may be missing",
+                    field_count(summary->missed, "answer", "answers", text));
+    if (summary->limit)
         buffer_add_format(page->buffer, "speed limited by %s\n", summary->limit);
 }
 
@@ -91,12 +120,14 @@ void page_add_summary(struct page *page, const struct scan_summary *summary)
     page_style_off(page);
     add_count(buffer, summary->closed, "closed", "closed");
     add_count(buffer, summary->filtered, "filtered", "filtered");
+    add_count(buffer, summary->unfiltered, "unfiltered", "unfiltered");
+    add_count(buffer, summary->open_filtered, "open|filtered", "open|filtered");
     add_count(buffer, summary->undecided, "undecided", "undecided");
     add_count(buffer, summary->errors, "error", "errors");
     buffer_add_format(buffer, " in %s; ", text_duration(summary->duration, number));
     buffer_add_text(buffer, field_count(summary->probes, "probe", "probes", ports));
-    if (summary->duration && summary->probes)
-        add_rate(buffer, summary->probes, summary->duration);
+    if (summary->rate > 0)
+        add_rate(buffer, summary->rate);
     add_count(buffer, summary->passes, "pass", "passes");
     add_recall(buffer, summary);
     buffer_add_character(buffer, '\n');

@@ -10,17 +10,18 @@
 struct host_table {
     struct page *page;
     struct table table;
-    bool listed[4][REASON_COUNT]; /* by state: which ports that are not open are in it */
+    bool listed[STATE_COUNT][REASON_COUNT]; /* by state: which ports that are not open are in it */
     bool any_listed;
     bool reasons; /* with the column REASON */
     bool tries;   /* with the column TRIES */
 };
 
 /* Whether `count` ports that are not open and share a reason are listed singly. */
-static bool is_listed(const struct page *page, enum reason reason, uint64_t count)
+static bool is_listed(const struct page *page, enum port_state state, enum reason reason,
+                      uint64_t count)
 {
     const struct sink_options *options = page->options;
-    if (options->open_only)
+    if (options->open_only && !state_is_possibly_open(state))
         return false;
     if (page->plan->ports->size <= PAGE_LISTED_PORTS || options->verbose >= 2)
         return true;
@@ -30,16 +31,16 @@ static bool is_listed(const struct page *page, enum reason reason, uint64_t coun
 
 /* Marks the ports that are not open and are listed; false when there are none. */
 static bool choose_listed(const struct page *page, const struct host_result *host,
-                          bool listed[4][REASON_COUNT])
+                          bool listed[STATE_COUNT][REASON_COUNT])
 {
-    uint64_t counts[4][REASON_COUNT] = {0};
+    uint64_t counts[STATE_COUNT][REASON_COUNT] = {0};
     bool any = false;
     for (size_t i = 0; i < host->group_count; i++)
         counts[host->groups[i].state][host->groups[i].reason] += host->groups[i].count;
-    for (unsigned state = 0; state < 4; state++)
+    for (enum port_state state = 0; state < STATE_COUNT; state++)
         for (enum reason reason = 0; reason < REASON_COUNT; reason++) {
             uint64_t count = counts[state][reason];
-            listed[state][reason] = count && is_listed(page, reason, count);
+            listed[state][reason] = count && is_listed(page, state, reason, count);
             any |= listed[state][reason];
         }
     return any;
@@ -84,11 +85,10 @@ static void add_reason(struct host_table *table, const struct port_record *recor
 static void add_row(struct host_table *table, const struct port_record *record, unsigned tries,
                     uint64_t rtt)
 {
-    static const char *const colours[4] = {
-        [STATE_SILENT] = "",
-        [STATE_OPEN] = PAGE_GREEN,
-        [STATE_CLOSED] = "",
-        [STATE_FILTERED] = PAGE_YELLOW,
+    static const char *const colours[STATE_COUNT] = {
+        [STATE_SILENT] = "",     [STATE_OPEN] = PAGE_GREEN,
+        [STATE_CLOSED] = "",     [STATE_FILTERED] = PAGE_YELLOW,
+        [STATE_UNFILTERED] = "", [STATE_OPEN_FILTERED] = PAGE_YELLOW,
     };
     char text[TEXT_NUMBER_SIZE], service[FIELD_SERVICE_SIZE];
     snprintf(text, sizeof(text), "%u/%s", (unsigned)record->port.number,
@@ -166,9 +166,25 @@ static void add_errors(struct page *page, const struct host_result *host)
     }
 }
 
+/* Nobody has so many services. */
+static void add_suspicion(struct page *page, const struct host_result *host)
+{
+    char number[TEXT_NUMBER_SIZE];
+    if (host->open_count < PAGE_SUSPECT_PORTS ||
+        host->open_count + host->failed < page->plan->ports->size)
+        return;
+    page_style_on(page, PAGE_YELLOW);
+    buffer_add_format(page->buffer,
+                      "all %s ports open: something in front of it (a SYN proxy, a tarpit) may "
+                      "answer for it",
+                      text_grouped(host->open_count, number));
+    page_style_off(page);
+    buffer_add_character(page->buffer, '\n');
+}
+
 bool page_has_table(const struct page *page, const struct host_result *host)
 {
-    bool listed[4][REASON_COUNT];
+    bool listed[STATE_COUNT][REASON_COUNT];
     if (host->open_count)
         return true;
     if (host->failed) /* all of one kind fit on a line */
@@ -190,6 +206,7 @@ int page_add_table(struct page *page, const struct host_result *host)
     int result = add_rows(&table, host);
     if (page_add_groups(page, host, "not shown: ", is_in_table, &table))
         buffer_add_character(page->buffer, '\n');
+    add_suspicion(page, host);
     add_errors(page, host);
     return result;
 }

@@ -80,22 +80,34 @@ static uint32_t add_port_list(struct buffer *buffer, const struct port_set *port
     return count;
 }
 
-static void add_scaninfo(struct buffer *buffer, const struct port_set *ports)
+/* nmap's name for a way of asking: ours without the protocol. */
+static const char *scan_type(const char *prober, enum protocol protocol)
 {
-    static const char *const types[PROTOCOL_COUNT] = {
-        [PROTOCOL_TCP] = "connect",
-        [PROTOCOL_UDP] = "udp",
-        [PROTOCOL_SCTP] = "sctpinit",
-    };
+    static const char *const types[] = {"connect", "syn",  "ack",  "window",
+                                        "fin",     "null", "xmas", "maimon"};
+    const char *name = strchr(prober, '-');
+    if (protocol == PROTOCOL_UDP)
+        return "udp";
+    if (protocol == PROTOCOL_SCTP)
+        return "sctpinit";
+    for (size_t i = 0; name && i < sizeof(types) / sizeof(types[0]); i++)
+        if (strcmp(name + 1, types[i]) == 0)
+            return types[i];
+    return types[0];
+}
+
+static void add_scaninfo(struct buffer *buffer, const struct scan_start *start)
+{
     struct buffer services = {0};
     for (enum protocol protocol = 0; protocol < PROTOCOL_COUNT; protocol++) {
         buffer_clear(&services);
-        uint32_t count = add_port_list(&services, ports, protocol);
+        uint32_t count = add_port_list(&services, start->ports, protocol);
         if (count)
             buffer_add_format(buffer,
                               "<scaninfo type=\"%s\" protocol=\"%s\" numservices=\"%" PRIu32
                               "\" services=\"%s\"/>\n",
-                              types[protocol], protocol_name(protocol), count, services.data);
+                              scan_type(start->prober, protocol), protocol_name(protocol), count,
+                              services.data);
     }
     if (services.failed)
         buffer->failed = true;
@@ -115,7 +127,7 @@ static int xml_start(struct sink *sink, const struct scan_start *start)
                       " start=\"%" PRIu64 "\" startstr=\"%s\" version=\"" PORTHOLE_VERSION
                       "\" xmloutputversion=\"1.05\">\n",
                       seconds_of(start->time), field_date(start->time, date));
-    add_scaninfo(buffer, start->ports);
+    add_scaninfo(buffer, start);
     buffer_add_format(buffer, "<verbose level=\"%u\"/>\n<debugging level=\"0\"/>\n",
                       sink->options.verbose);
     return buffer->failed ? -ENOMEM : 0;
@@ -173,13 +185,14 @@ static void port_list_add(struct port_list *list, uint16_t number)
 /* The ports of a host on their way into the document. */
 struct host_ports {
     struct buffer *buffer;
-    bool listed[4];                                          /* by state: one by one */
-    struct port_list extra[4][REASON_COUNT][PROTOCOL_COUNT]; /* the others, by state and reason */
+    bool listed[STATE_COUNT]; /* by state: one by one */
+    struct port_list extra[STATE_COUNT][REASON_COUNT]
+                          [PROTOCOL_COUNT]; /* the others, by state and reason */
 };
 
 static void host_ports_free(struct host_ports *ports)
 {
-    for (unsigned state = 0; state < 4; state++)
+    for (unsigned state = 0; state < STATE_COUNT; state++)
         for (unsigned reason = 0; reason < REASON_COUNT; reason++)
             for (unsigned protocol = 0; protocol < PROTOCOL_COUNT; protocol++)
                 buffer_release(&ports->extra[state][reason][protocol].text);
@@ -276,18 +289,20 @@ static int add_host(struct sink *sink, const struct results *results,
     if (!ports)
         return -ENOMEM;
     bool all = sink->options.verbose >= 2, others = !sink->options.open_only;
+    bool shown[STATE_COUNT];
     ports->buffer = buffer;
-    ports->listed[STATE_OPEN] = true;
-    ports->listed[STATE_CLOSED] = others && (all || host->closed <= LISTED_PORTS);
-    ports->listed[STATE_FILTERED] = others && (all || host->filtered <= LISTED_PORTS);
+    for (enum port_state state = STATE_OPEN; state < STATE_COUNT; state++) {
+        shown[state] = others || state_is_possibly_open(state);
+        ports->listed[state] = shown[state] && (all || host->counts[state] <= LISTED_PORTS);
+    }
 
     begin_host(sink, &host->address, summary);
-    int result = others ? results_each_port(results, host, gather_extra, ports) : 0;
-    if (others) {
-        add_extraports(ports, STATE_CLOSED, host->closed);
-        add_extraports(ports, STATE_FILTERED, host->filtered);
+    int result = results_each_port(results, host, gather_extra, ports);
+    for (enum port_state state = STATE_CLOSED; state < STATE_COUNT; state++)
+        if (shown[state])
+            add_extraports(ports, state, host->counts[state]);
+    if (others)
         add_unknown(buffer, host->undecided, "undecided");
-    }
     add_unknown(buffer, host->failed, "local-error");
     if (result == 0)
         result = results_each_port(results, host, list_port, ports);
@@ -298,18 +313,20 @@ static int add_host(struct sink *sink, const struct results *results,
 
 /* All ports of a host that gave nothing. */
 static void add_silent_host(struct sink *sink, const struct address *address,
-                            const struct port_set *ports, const struct scan_summary *summary)
+                            const struct results *results, const struct scan_summary *summary)
 {
+    const struct port_set *ports = results_plan(results)->ports;
+    enum port_state silence = results_silence(results);
     struct buffer *buffer = &sink->output->pending;
     begin_host(sink, address, summary);
     if (ports->size <= LISTED_PORTS || sink->options.verbose >= 2) {
         for (uint32_t i = 0; i < ports->size; i++)
             add_port(buffer, &(struct port_record){.port = port_set_at(ports, i),
-                                                   .state = STATE_FILTERED,
+                                                   .state = silence,
                                                    .reason = REASON_NO_RESPONSE});
     } else {
-        buffer_add_format(buffer, "<extraports state=\"filtered\" count=\"%" PRIu32 "\">\n",
-                          ports->size);
+        buffer_add_format(buffer, "<extraports state=\"%s\" count=\"%" PRIu32 "\">\n",
+                          state_name(silence), ports->size);
         for (enum protocol protocol = 0; protocol < PROTOCOL_COUNT; protocol++) {
             struct buffer list = {0};
             uint32_t count = add_port_list(&list, ports, protocol);
@@ -325,13 +342,14 @@ static int add_silent_hosts(struct sink *sink, const struct results *results,
                             const struct scan_summary *summary)
 {
     struct address_set silent = {0};
-    if (sink->options.open_only || results_end(results) != SCAN_COMPLETE ||
+    if ((sink->options.open_only && !state_is_possibly_open(results_silence(results))) ||
+        results_end(results) != SCAN_COMPLETE ||
         results_silent_host_count(results) > LISTED_SILENT_HOSTS)
         return 0;
     int result = results_silent_hosts(results, &silent);
     for (uint64_t i = 0; result == 0 && i < silent.size; i++) {
         struct address address = address_set_at(&silent, i);
-        add_silent_host(sink, &address, results_plan(results)->ports, summary);
+        add_silent_host(sink, &address, results, summary);
     }
     address_set_release(&silent);
     return result;
@@ -339,16 +357,22 @@ static int add_silent_hosts(struct sink *sink, const struct results *results,
 
 static void add_runstats(struct buffer *buffer, const struct scan_summary *summary)
 {
-    char date[FIELD_DATE_SIZE], elapsed[FIELD_SECONDS_SIZE];
+    char date[FIELD_DATE_SIZE], elapsed[FIELD_SECONDS_SIZE], reason[FIELD_RESPONDERS_SIZE];
     field_date(summary->finished, date);
     field_seconds(summary->duration, elapsed);
     buffer_add_format(buffer,
                       "<runstats><finished time=\"%" PRIu64 "\" timestr=\"%s\" elapsed=\"%s\""
                       " summary=\"porthole done at %s; %" PRIu64 " IP address%s (%" PRIu64
-                      " host%s up) scanned in %s seconds\"",
+                      " host%s up) scanned in %s seconds",
                       seconds_of(summary->finished), date, elapsed, date, summary->hosts,
                       summary->hosts == 1 ? "" : "es", summary->hosts_answered,
                       summary->hosts_answered == 1 ? "" : "s", elapsed);
+    if (summary->limit)
+        buffer_add_text(buffer, "; speed limited by ");
+    add_text(buffer, summary->limit ? summary->limit : "");
+    if (summary->responders_only)
+        buffer_add_format(buffer, "; %s", field_responders_only(summary, reason));
+    buffer_add_character(buffer, '"');
     if (summary->end == SCAN_COMPLETE)
         buffer_add_text(buffer, " exit=\"success\"/>");
     else
@@ -366,7 +390,7 @@ static int xml_finish(struct sink *sink, const struct results *results,
     int result = 0;
     for (size_t i = 0; i < results_host_count(results) && result == 0; i++) {
         const struct host_result *host = results_host(results, i);
-        if (!sink->options.open_only || host->open_count)
+        if (!sink->options.open_only || host_result_possibly_open(host))
             result = add_host(sink, results, host, summary);
     }
     if (result == 0)

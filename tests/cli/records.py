@@ -15,7 +15,8 @@ import jsonschema
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCHEMA_FILE = ROOT / "docs" / "records.schema.json"
-STATES = ("open", "closed", "filtered")
+STATES = ("open", "closed", "filtered", "unfiltered", "open|filtered")
+POSSIBLY_OPEN = ("open", "unfiltered", "open|filtered")  # what --open shows
 
 
 def load_schema():
@@ -83,6 +84,11 @@ def open_ports(records):
     return {endpoint(record) for record in of_type(records, "port") if record["state"] == "open"}
 
 
+def counted(record, state):
+    """What a host or summary record counts of a state; None where it leaves it out."""
+    return record.get(state.replace("|", "_"))
+
+
 def check_order(records):
     """scan, (port | error)*, host*, summary."""
     stages = {"scan": 0, "port": 1, "error": 1, "host": 2, "summary": 3}
@@ -99,8 +105,9 @@ def count_errors(errors, ports, port_count):
     return port_count - len(ports) if whole else len(errors)
 
 
-def check_host(host, ports, errors, port_count, open_only, complete):
+def check_host(host, ports, errors, scan, summary, open_only):
     """A host record against the port and error records of its address."""
+    sparse, complete = "responders_only" in summary, summary["end"] == "complete"
     address = host["address"]
     states = collections.Counter(port["state"] for port in ports)
     reasons = collections.Counter((p["state"], p["reason"], p.get("from")) for p in ports)
@@ -108,15 +115,24 @@ def check_host(host, ports, errors, port_count, open_only, complete):
     assert len(told) == len(host["reasons"]), f"{address}: a reason stands twice"
     assert told == dict(reasons), f"{address}: reasons {told}, but port records {dict(reasons)}"
     if not open_only:
-        failed = count_errors(errors, ports, port_count)
+        failed = count_errors(errors, ports, scan["port_count"])
         assert host["errors"] == failed, f"{address}: errors and error records differ"
-    assert ("closed" not in host) == open_only, f"{address}: counts and --open don't go together"
-    assert host["undecided"] == 0 or not complete, f"{address}: undecided in a complete scan"
-    for state in ["open"] if open_only else STATES:
-        assert host[state] == states[state], f"{address}: {state} and port records differ"
+    left_out = open_only or sparse
+    assert ("closed" not in host) == left_out, f"{address}: counts and --open don't go together"
+    assert ("undecided" not in host) == sparse, f"{address}: counts of what was not kept"
+    assert sparse or host["undecided"] == 0 or not complete, f"{address}: undecided when complete"
+    for state in shown_states(summary, open_only):
+        assert counted(host, state) == states[state], f"{address}: {state} and port records differ"
 
 
-def check_hosts(records, open_only, complete):
+def shown_states(summary, open_only):
+    """Those of which every port has a record."""
+    if "responders_only" in summary:
+        return ("open",)
+    return POSSIBLY_OPEN if open_only else STATES
+
+
+def check_hosts(records, open_only):
     ports, errors = collections.defaultdict(list), collections.defaultdict(list)
     for record in of_type(records, "port"):
         ports[record["address"]].append(record)
@@ -125,13 +141,13 @@ def check_hosts(records, open_only, complete):
     hosts = {host["address"]: host for host in of_type(records, "host")}
     assert len(hosts) == len(of_type(records, "host")), "a host has two records"
     for address, host in hosts.items():
-        check_host(
-            host, ports[address], errors[address], records[0]["port_count"], open_only, complete
-        )
+        check_host(host, ports[address], errors[address], records[0], records[-1], open_only)
     for address in ports:
         silent = all(port["reason"] == "no-response" for port in ports[address])
         silent = silent and not errors[address]
-        assert silent == (address not in hosts), f"{address}: host record and ports don't fit"
+        told = address in hosts
+        assert silent or told, f"{address}: no host record"
+        assert not silent or not told or open_only, f"{address}: a host record of silence"
 
 
 def check_summary(records, open_only):
@@ -139,13 +155,16 @@ def check_summary(records, open_only):
     states = collections.Counter(port["state"] for port in of_type(records, "port"))
     assert summary["hosts"] == scan["hosts"]
     assert summary["ports"] == scan["hosts"] * scan["port_count"]
-    parts = [*(summary[state] for state in STATES), summary["undecided"], summary["errors"]]
-    assert sum(parts) == summary["ports"], f"{parts} do not add up to {summary['ports']}"
+    parts = [*(counted(summary, state) for state in STATES)]
+    parts += [summary["undecided"], summary["errors"]]
+    sparse = "responders_only" in summary
+    assert sparse or sum(parts) == summary["ports"], f"{parts} are not {summary['ports']}"
     assert (summary["undecided"] == 0) or summary["end"] != "complete"
-    assert ("silent_addresses" not in summary) == open_only
-    for state in ["open"] if open_only else STATES:
-        assert summary[state] == states[state], f"{state} and the port records differ"
-    if not open_only:
+    assert ("silent_addresses" not in summary) == (open_only or sparse)
+    for state in shown_states(summary, open_only):
+        assert counted(summary, state) == states[state], f"{state} and the port records differ"
+    assert set(states) <= set(shown_states(summary, open_only)), "states that should be left out"
+    if not open_only and not sparse:
         hosts = of_type(records, "host")
         assert summary["errors"] == sum(host["errors"] for host in hosts), "errors differ"
         assert summary["undecided"] >= sum(host["undecided"] for host in hosts)
@@ -157,11 +176,11 @@ def check_scan(records, open_only=None):
     """Raises AssertionError unless the records are one scan that agrees with itself."""
     check_order(records)
     if open_only is None:
-        open_only = "silent_addresses" not in records[-1]
+        open_only = not {"silent_addresses", "responders_only"} & set(records[-1])
     endpoints = [endpoint(record) for record in records if "port" in record]
     twins = [key for key, count in collections.Counter(endpoints).items() if count > 1]
     assert not twins, f"more than one record for {twins[:3]}"
-    check_hosts(records, open_only, records[-1]["end"] == "complete")
+    check_hosts(records, open_only)
     check_summary(records, open_only)
 
 

@@ -15,6 +15,8 @@ static const struct state_words scene_words = {.refused = STATE_CLOSED, .silence
 struct scene {
     struct address_set targets;
     struct port_set ports;
+    struct state_words words; /* of what is asked; left alone, those of a connection attempt */
+    uint64_t memory;          /* for the ledger */
     struct plan plan;
     struct ledger ledger;
     struct results *results;
@@ -37,7 +39,10 @@ static inline void scene_init(struct scene *scene)
 {
     assert_int_equal(address_set_seal(&scene->targets), 0);
     assert_int_equal(plan_init(&scene->plan, &scene->targets, &scene->ports, NULL), 0);
-    assert_int_equal(ledger_init(&scene->ledger, scene->plan.count, 0, &scene_words), 0);
+    if (scene->words.refused == STATE_SILENT)
+        scene->words = scene_words;
+    assert_int_equal(ledger_init(&scene->ledger, scene->plan.count, scene->memory, &scene->words),
+                     0);
     assert_int_equal(results_new(&scene->plan, &scene->ledger, &scene->results), 0);
 }
 
@@ -58,7 +63,7 @@ static inline struct port_record scene_answer(const struct scene *scene, uint64_
         .index = index,
         .address = endpoint.address,
         .port = endpoint.port,
-        .state = reason_state(reason),
+        .state = reason == REASON_NO_RESPONSE ? scene->words.silence : reason_state(reason),
         .reason = reason,
         .from = from,
         .tries = 1,

@@ -47,8 +47,8 @@ static void one_host_answers(void **state)
     assert_int_equal(host->open_count, 1);
     assert_int_equal(host->open[0].port.number, 20);
     assert_int_equal(host->open[0].rtt, 1000);
-    assert_int_equal(host->closed, 1);
-    assert_int_equal(host->filtered, 2);
+    assert_int_equal(host->counts[STATE_CLOSED], 1);
+    assert_int_equal(host->counts[STATE_FILTERED], 2);
     assert_int_equal(host->group_count, 3);
 
     struct port_record records[4], *next = records;
@@ -128,7 +128,7 @@ static void failures_and_interruption(void **state)
         assert_int_equal(host->errors[1].code, EPERM);
         assert_int_equal(host->errors[1].count, 3);
         assert_int_equal(host->undecided, interrupted ? 89 : 0);
-        assert_int_equal(host->filtered, interrupted ? 0 : 89);
+        assert_int_equal(host->counts[STATE_FILTERED], interrupted ? 0 : 89);
 
         struct port_record records[100], *next = records;
         assert_int_equal(results_each_port(scene.results, host, collect_port, &next), 0);
@@ -161,7 +161,7 @@ static void whole_host_fails(void **state)
         assert_int_equal(host->errors[0].code, ENETUNREACH);
         assert_int_equal(host->errors[0].count, 98);
         assert_int_equal(host->errors[1].code, EPERM);
-        assert_int_equal(host->undecided + host->filtered, 0);
+        assert_int_equal(host->undecided + host->counts[STATE_FILTERED], 0);
 
         struct port_record records[100], *next = records;
         assert_int_equal(results_each_port(scene.results, host, collect_port, &next), 0);
@@ -356,7 +356,7 @@ static void check_host(const struct scene *scene, const struct host_result *host
         failed += host->errors[i].count;
     assert_int_equal(failed, host->failed);
     assert_int_equal(host->undecided, complete ? 0 : silent);
-    assert_int_equal(grouped, host->closed + host->filtered);
+    assert_int_equal(grouped, host->counts[STATE_CLOSED] + host->counts[STATE_FILTERED]);
     assert_int_equal(open + grouped + failed + host->undecided, ports);
 }
 

@@ -23,6 +23,7 @@ struct show {
     struct sink sink;
     struct scan_summary summary;
     const char *command;
+    const char *prober;
 };
 
 /* One of the hosts was called by its name. */
@@ -47,7 +48,7 @@ static void show_begin(struct show *show, const char *format, struct sink_option
         .output = &show->output,
         .options = options,
         .start = {.command = show->command ? show->command : "porthole scan 198.18.0.0/24",
-                  .prober = "tcp-connect",
+                  .prober = show->prober ? show->prober : "tcp-connect",
                   .time = STARTED,
                   .seed = UINT64_C(18446744073709551615),
                   .hosts = show->scene.targets.size,
@@ -69,20 +70,31 @@ static void show_record(struct show *show, struct port_record record, uint64_t r
     record.tries = tries;
     record.time = STARTED + record.rtt + 7 * NANOSECONDS_PER_MILLISECOND;
     assert_int_equal(results_add_port(show->scene.results, &record), 0);
-    if (show->sink.class->port && (record.state == STATE_OPEN || !show->sink.options.open_only))
+    if (show->sink.class->port &&
+        (state_is_possibly_open(record.state) || !show->sink.options.open_only))
         assert_int_equal(show->sink.class->port(&show->sink, &record), 0);
     show->summary.open += record.state == STATE_OPEN;
     show->summary.closed += record.state == STATE_CLOSED;
     show->summary.filtered += record.state == STATE_FILTERED;
+    show->summary.unfiltered += record.state == STATE_UNFILTERED;
+    show->summary.open_filtered += record.state == STATE_OPEN_FILTERED;
     show->summary.probes += tries;
+}
+
+/* An answer that says more of the port, or less, than it would to another way of asking. */
+static void show_verdict(struct show *show, uint64_t index, enum port_state state,
+                         enum reason reason, struct address from, uint64_t microseconds)
+{
+    struct port_record record = scene_answer(&show->scene, index, reason, from);
+    record.state = state;
+    assert_int_equal(ledger_set(&show->scene.ledger, index, state), 1);
+    show_record(show, record, microseconds * NANOSECONDS_PER_MICROSECOND, 1);
 }
 
 static void show_answer(struct show *show, uint64_t index, enum reason reason, struct address from,
                         uint64_t microseconds)
 {
-    assert_true(ledger_set(&show->scene.ledger, index, reason_state(reason)));
-    show_record(show, scene_answer(&show->scene, index, reason, from),
-                microseconds * NANOSECONDS_PER_MICROSECOND, 1);
+    show_verdict(show, index, reason_state(reason), reason, from, microseconds);
 }
 
 static void show_error(struct show *show, struct error_record record)
@@ -123,6 +135,9 @@ static const char *show_end(struct show *show, enum scan_end end, bool (*failed)
             show->summary.undecided++;
     }
     show->summary.end = end;
+    if (show->summary.duration)
+        show->summary.rate = (double)show->summary.probes * (double)NANOSECONDS_PER_SECOND /
+                             (double)show->summary.duration;
     assert_int_equal(results_seal(show->scene.results, end), 0);
     for (size_t i = 0; i < results_host_count(show->scene.results); i++)
         show->summary.hosts_answered += results_host(show->scene.results, i)->answered;
@@ -286,6 +301,82 @@ static const char *hostile(struct show *show, const char *format, struct sink_op
     return show_end(show, SCAN_COMPLETE, NULL);
 }
 
+/* What a firewall lets through to three hosts: one of them is behind one that drops, and of one
+ * nothing comes back. */
+static const char *ack_scan(struct show *show, const char *format, struct sink_options options)
+{
+    scene_add_targets(&show->scene, 0xc6120001, 0xc6120003);
+    port_set_add(&show->scene.ports, PROTOCOL_TCP, 1, 40);
+    show->scene.words = (struct state_words){STATE_UNFILTERED, STATE_FILTERED};
+    show->prober = "tcp-ack";
+    show_begin(show, format, options);
+    for (uint64_t index = 0; index < 40; index++)
+        show_verdict(show, index, STATE_UNFILTERED, REASON_RESET, NOBODY, 70);
+    show_verdict(show, 40 + 21, STATE_UNFILTERED, REASON_RESET, NOBODY, 70);
+    show_verdict(show, 40 + 24, STATE_FILTERED, REASON_ADMIN_PROHIBITED, ipv4(0xc6120009), 900);
+    show->summary.passes = 2;
+    show->summary.packets = show->summary.probes + 79;
+    show->summary.recall = (struct recall){.known = true, .estimate = 0.998, .low = 0.97};
+    return show_end(show, SCAN_COMPLETE, NULL);
+}
+
+/* The same with a FIN: an open port is as silent as a filtered one. */
+static const char *fin_scan(struct show *show, const char *format, struct sink_options options)
+{
+    scene_add_targets(&show->scene, 0xc6120001, 0xc6120003);
+    port_set_add(&show->scene.ports, PROTOCOL_TCP, 1, 40);
+    show->scene.words = (struct state_words){STATE_CLOSED, STATE_OPEN_FILTERED};
+    show->prober = "tcp-fin";
+    show_begin(show, format, options);
+    for (uint64_t index = 0; index < 40; index++)
+        if (index != 21 && index != 24)
+            show_verdict(show, index, STATE_CLOSED, REASON_RESET, NOBODY, 70);
+    show_verdict(show, 40 + 24, STATE_FILTERED, REASON_ADMIN_PROHIBITED, ipv4(0xc6120009), 900);
+    show->summary.passes = 2;
+    show->summary.packets = 160;
+    show->summary.refused = 2;
+    show->summary.missed = 1;
+    show->summary.limit = "what the network loses";
+    show->summary.recall = (struct recall){.known = true, .estimate = 0.95, .low = 0.9};
+    return show_end(show, SCAN_COMPLETE, NULL);
+}
+
+/* As many ports as nobody has, all open. */
+static const char *tarpit(struct show *show, const char *format, struct sink_options options)
+{
+    scene_add_targets(&show->scene, 0xc6120001, 0xc6120001);
+    port_set_add(&show->scene.ports, PROTOCOL_TCP, 60001, 60050);
+    show->prober = "tcp-window";
+    show_begin(show, format, options);
+    for (uint64_t index = 0; index < 50; index++)
+        show_verdict(show, index, STATE_OPEN, REASON_RESET, NOBODY, 70);
+    show->summary.recall = (struct recall){.known = true, .estimate = 1, .low = 1};
+    return show_end(show, SCAN_COMPLETE, NULL);
+}
+
+/* Three hosts with an open port each, and a ledger that has no room for anything else. */
+static const char *short_of_memory(struct show *show, const char *format,
+                                   struct sink_options options)
+{
+    scene_add_targets(&show->scene, 0xc6120000, 0xc61200ff);
+    port_set_add(&show->scene.ports, PROTOCOL_TCP, 1, 65535);
+    show->scene.memory = 1 << 20;
+    show->prober = "tcp-syn";
+    show_begin(show, format, options);
+    for (uint64_t host = 1; host <= 3; host++)
+        show_verdict(show, host * 65535 + 21 + host, STATE_OPEN, REASON_SYN_ACK, NOBODY, 70);
+    for (uint64_t index = 0; index < 65535; index++)
+        assert_int_equal(ledger_set(&show->scene.ledger, index, STATE_CLOSED), 0);
+    show->summary.closed = show->scene.ledger.counts[STATE_CLOSED];
+    show->summary.filtered = show->scene.plan.count - show->summary.closed - 3;
+    show->summary.responders_only = show->scene.ledger.sparse;
+    show->summary.ledger_size = ledger_size(show->scene.plan.count);
+    show->summary.probes = show->summary.packets = show->scene.plan.count * 2;
+    show->summary.passes = 2;
+    show->summary.recall = (struct recall){.known = true, .estimate = 0.999, .low = 0.9};
+    return show_end(show, SCAN_COMPLETE, all_failed);
+}
+
 /* ---- The documents ---- */
 
 typedef const char *scan_fn(struct show *show, const char *format, struct sink_options options);
@@ -334,6 +425,28 @@ static const struct document documents[] = {
     {"many-hosts.open.gnmap", many_hosts, "grep", {.open_only = true}},
     {"interrupted.gnmap", interrupted, "grep", {0}},
     {"hostile.gnmap", hostile, "grep", {0}},
+    {"ack-scan.txt", ack_scan, "text", {0}},
+    {"ack-scan.open.txt", ack_scan, "text", {.open_only = true}},
+    {"ack-scan.jsonl", ack_scan, "json", {0}},
+    {"ack-scan.open.jsonl", ack_scan, "json", {.open_only = true}},
+    {"ack-scan.xml", ack_scan, "xml", {0}},
+    {"ack-scan.gnmap", ack_scan, "grep", {0}},
+    {"fin-scan.txt", fin_scan, "text", {0}},
+    {"fin-scan.open.txt", fin_scan, "text", {.open_only = true}},
+    {"fin-scan.verbose.txt", fin_scan, "text", {.verbose = 2}},
+    {"fin-scan.jsonl", fin_scan, "json", {0}},
+    {"fin-scan.open.jsonl", fin_scan, "json", {.open_only = true}},
+    {"fin-scan.csv", fin_scan, "csv", {0}},
+    {"fin-scan.xml", fin_scan, "xml", {0}},
+    {"fin-scan.open.xml", fin_scan, "xml", {.open_only = true}},
+    {"fin-scan.gnmap", fin_scan, "grep", {0}},
+    {"fin-scan.open.gnmap", fin_scan, "grep", {.open_only = true}},
+    {"tarpit.txt", tarpit, "text", {0}},
+    {"tarpit.xml", tarpit, "xml", {0}},
+    {"short-of-memory.txt", short_of_memory, "text", {0}},
+    {"short-of-memory.jsonl", short_of_memory, "json", {0}},
+    {"short-of-memory.xml", short_of_memory, "xml", {0}},
+    {"short-of-memory.gnmap", short_of_memory, "grep", {0}},
 };
 
 #define DOCUMENT_COUNT (sizeof(documents) / sizeof(documents[0]))
