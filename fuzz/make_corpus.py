@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Makes the corpora that are not text: fuzz/corpus/checkpoint and fuzz/corpus/error_queue.
+"""Makes the corpora that are not text: checkpoint, error_queue, packet and judge in fuzz/corpus.
 
     python3 fuzz/make_corpus.py
 
 The formats are written here a second time, from their description in src/scan/checkpoint.c and from
-recvmsg(2), ip(7) and <linux/errqueue.h>, and not by the code that reads them.
+recvmsg(2), ip(7), <linux/errqueue.h> and the RFCs, and not by the code that reads them.
 """
 import ipaddress
 import pathlib
@@ -189,8 +189,203 @@ def messages():
     }
 
 
+# ---- IP packets ----
+
+TCP, ICMP, ICMP6 = 6, 1, 58
+FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
+HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, NOTHING, DESTINATION = 0, 43, 44, 51, 59, 60
+MORE, DO_NOT_FRAGMENT = 0x2000, 0x4000
+FIRST_PORT = 60000
+US4, THEM4, ROUTER4 = '192.0.2.1', '198.51.100.7', '203.0.113.9'
+US6, THEM6, ROUTER6 = '2001:db8::1', '2001:db8:7::7', '2001:db8:9::9'
+
+
+def packed(value):
+    return ipaddress.ip_address(value).packed
+
+
+def checksum(content):
+    """RFC 1071, in its plainest form."""
+    total = sum(struct.unpack(f'>{len(content) // 2 + len(content) % 2}H', content + bytes(len(content) % 2)))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return total ^ 0xffff
+
+
+def with_checksum(content, at, before=b''):
+    value = checksum(before + content[:at] + bytes(2) + content[at + 2:])
+    return content[:at] + struct.pack('>H', value) + content[at + 2:]
+
+
+def pseudo_header(source, destination, protocol, length):
+    if len(packed(source)) == 4:
+        return packed(source) + packed(destination) + struct.pack('>BBH', 0, protocol, length)
+    return packed(source) + packed(destination) + struct.pack('>II', length, protocol)
+
+
+def tcp(source, destination, source_port, destination_port, sequence=0, acknowledgment=0, flags=SYN | ACK,
+        window=64240, options=b''):
+    segment = struct.pack('>HHIIBBHHH', source_port, destination_port, sequence & 0xffffffff,
+                          acknowledgment & 0xffffffff, 5 + len(options) // 4 << 4, flags, window, 0, 0) + options
+    return with_checksum(segment, 16, pseudo_header(source, destination, TCP, len(segment)))
+
+
+def ipv4(source, destination, protocol, payload, options=b'', fragment=DO_NOT_FRAGMENT, total=None):
+    header = struct.pack('>BBHHHBBH', 0x45 + len(options) // 4, 0,
+                         20 + len(options) + len(payload) if total is None else total,
+                         7, fragment, 57, protocol, 0) + packed(source) + packed(destination) + options
+    return with_checksum(header, 10) + payload
+
+
+def ipv6(source, destination, protocol, payload, headers=(), length=None):
+    """`headers` are pairs of a type and what follows the next one's type."""
+    chain = b''
+    following = [kind for kind, _ in headers] + [protocol]
+    for (_, content), after in zip(headers, following[1:]):
+        chain += bytes([after]) + content
+    return struct.pack('>IHBB', 6 << 28, len(chain + payload) if length is None else length,
+                       following[0], 57) + packed(source) + packed(destination) + chain + payload
+
+
+def icmp(kind, code, quoted, rest=bytes(4)):
+    return with_checksum(struct.pack('>BBH', kind, code, 0) + rest + quoted, 2)
+
+
+def icmp6(source, destination, kind, code, quoted):
+    message_ = struct.pack('>BBH', kind, code, 0) + bytes(4) + quoted
+    return with_checksum(message_, 2, pseudo_header(source, destination, ICMP6, len(message_)))
+
+
+def answer4(flags=SYN | ACK, tag=0, options=b'', fragment=DO_NOT_FRAGMENT, total=None, **fields):
+    segment = tcp(THEM4, US4, 443, FIRST_PORT + tag, flags=flags, **fields)
+    return ipv4(THEM4, US4, TCP, segment, options, fragment, total)
+
+
+def answer6(flags=SYN | ACK, tag=0, headers=(), length=None, **fields):
+    segment = tcp(THEM6, US6, 443, FIRST_PORT + tag, flags=flags, **fields)
+    return ipv6(THEM6, US6, TCP, segment, headers, length)
+
+
+def probe4(tag=0, sequence=0x01020304, total=None, fragment=DO_NOT_FRAGMENT, options=b''):
+    segment = tcp(US4, THEM4, FIRST_PORT + tag, 443, sequence, flags=SYN, window=1024, options=b'\2\4\5\xb4')
+    return ipv4(US4, THEM4, TCP, segment, options, fragment, total)
+
+
+def probe6(tag=0, sequence=0x01020304, headers=()):
+    segment = tcp(US6, THEM6, FIRST_PORT + tag, 443, sequence, flags=SYN, window=1024, options=b'\2\4\5\xa0')
+    return ipv6(US6, THEM6, TCP, segment, headers)
+
+
+def error4(kind, code, quoted, source=ROUTER4):
+    return ipv4(source, US4, ICMP, icmp(kind, code, quoted), fragment=0)
+
+
+def error6(kind, code, quoted, source=ROUTER6):
+    return ipv6(source, US6, ICMP6, icmp6(source, US6, kind, code, quoted))
+
+
+CHAIN = ((HOP_BY_HOP, bytes(7)), (DESTINATION, b'\1' + bytes(14)), (ROUTING, bytes(7)),
+         (FRAGMENT, bytes(7)), (AUTHENTICATION, b'\4' + bytes(22)))
+
+
+def packets():
+    """For fuzz_packet."""
+    swapped = struct.unpack('<H', struct.pack('>H', len(probe4())))[0]
+    extended = probe4() + bytes(128 - len(probe4())) + b'\x20\0' + bytes(2) + bytes(8)
+    return {
+        'syn-ack4': answer4(acknowledgment=1, options=b''),
+        'reset4': answer4(RST | ACK, window=0),
+        'options4': answer4(options=b'\x94\4\0\0\1\1\1\0'),
+        'trailer4': answer4(RST) + bytes(6),
+        'first-fragment4': answer4(fragment=MORE),
+        'later-fragment4': answer4(fragment=2),
+        'cut-total4': answer4(total=39),
+        'total-beyond4': answer4(total=41),
+        'total-in-header4': answer4(total=19),
+        'short-header4': b'\x44' + answer4()[1:],
+        'syn-ack6': answer6(acknowledgment=1),
+        'chain6': answer6(headers=CHAIN),
+        'first-fragment6': answer6(headers=[(FRAGMENT, b'\0\0\1' + bytes(4))]),
+        'later-fragment6': answer6(headers=[(FRAGMENT, b'\0\0\x09' + bytes(4))]),
+        'endless6': answer6(headers=[(DESTINATION, bytes(7))] * 30),
+        'nothing6': ipv6(THEM6, US6, NOTHING, b''),
+        'jumbo6': answer6(headers=[(HOP_BY_HOP, b'\0\xc2\4\0\1\0\0')], length=0),
+        'long-header6': answer6(headers=[(DESTINATION, b'\xff' + bytes(6))]),
+        'unreachable4': error4(3, 3, probe4()[:28], THEM4),
+        'exceeded4': error4(11, 0, probe4()),
+        'problem4': error4(12, 0, probe4(options=b'\1\1\1\0')[:32]),
+        'quench4': error4(4, 0, probe4()),
+        'echo4': error4(0, 0, probe4()),
+        'cut-quote4': error4(3, 13, probe4()[:27]),
+        'swapped-total4': error4(3, 1, probe4(total=swapped)),
+        'swapped-flags4': error4(3, 1, probe4(fragment=0x40)),
+        'later-quote4': error4(3, 1, probe4(fragment=2)),
+        'extension4': error4(11, 0, extended),
+        'quote6-in4': error4(3, 1, probe6()),
+        'unreachable6': error6(1, 4, probe6(), THEM6),
+        'too-big6': error6(2, 0, probe6()),
+        'exceeded6': error6(3, 0, probe6()[:48]),
+        'problem6': error6(4, 1, probe6(headers=[(DESTINATION, bytes(7))])),
+        'cut-quote6': error6(1, 1, probe6()[:47]),
+        'ping6': error6(128, 0, probe6()),
+        'empty': b'',
+    }
+
+
+# ---- packets that give back a cookie ----
+
+TECHNIQUES = ('syn', 'ack', 'fin', 'null', 'xmas', 'window', 'maimon')
+VERIFIED, MENDED = 0x40, 0x80
+
+
+def cookie(source, destination, source_port, destination_port):
+    """With the fuzz target's key."""
+    words = packed(source) + packed(destination)
+    if len(words) == 4 + 4:
+        words = struct.pack('=Q', int(packed(source).hex() + packed(destination).hex(), 16))
+    else:
+        words = struct.pack('=4Q', *struct.unpack('>4Q', words))
+    words += struct.pack('=Q', source_port << 16 | destination_port)
+    return siphash((1, 2), words) & 0xffffffff
+
+
+def judgement(technique, packet, how=0):
+    return bytes([TECHNIQUES.index(technique) | how]) + packet
+
+
+def judgements():
+    """For fuzz_judge."""
+    four = cookie(US4, THEM4, FIRST_PORT + 3, 443)
+    six = cookie(US6, THEM6, FIRST_PORT + 3, 443)
+    out = {
+        'syn-open4': judgement('syn', answer4(tag=3, acknowledgment=four + 1)),
+        'syn-open6': judgement('syn', answer6(tag=3, acknowledgment=six + 1)),
+        'syn-closed4': judgement('syn', answer4(RST | ACK, tag=3, acknowledgment=four + 1)),
+        'syn-closed6': judgement('syn', answer6(RST | ACK, tag=3, acknowledgment=six + 1)),
+        'syn-wrong4': judgement('syn', answer4(tag=3, acknowledgment=four)),
+        'syn-sum-wrong4': judgement('syn', answer4(tag=3, acknowledgment=four + 1)[:-1] + b'\1'),
+        'syn-mended4': judgement('syn', answer4(), VERIFIED | MENDED),
+        'syn-mended6': judgement('syn', answer6(), VERIFIED | MENDED),
+        'unreachable4': judgement('syn', error4(3, 3, probe4(3, four)[:28], THEM4)),
+        'unreachable6': judgement('syn', error6(1, 4, probe6(3, six), THEM6)),
+        'exceeded4': judgement('fin', error4(11, 0, probe4(3, four))),
+        'exceeded6': judgement('null', error6(3, 0, probe6(3, six, CHAIN[:2]))),
+        'problem6': judgement('ack', error6(4, 1, probe6(3, six))),
+        'mended-error4': judgement('ack', error4(3, 10, probe4()), VERIFIED | MENDED),
+        'mended-error6': judgement('ack', error6(1, 1, probe6()), VERIFIED | MENDED),
+    }
+    for technique in TECHNIQUES[1:]:
+        fields = {'sequence': four, 'flags': RST} if technique in ('ack', 'window', 'maimon') else \
+            {'acknowledgment': four + (technique != 'null'), 'flags': RST | ACK}
+        out[technique + '-reset4'] = judgement(technique, answer4(tag=3, **fields))
+        out[technique + '-mended6'] = judgement(technique, answer6(RST | ACK), VERIFIED | MENDED)
+    return out
+
+
 def main():
-    for folder, files in {'checkpoint': checkpoints(), 'error_queue': messages()}.items():
+    corpora = {'checkpoint': checkpoints(), 'error_queue': messages(), 'packet': packets(),
+               'judge': judgements()}
+    for folder, files in corpora.items():
         (CORPUS / folder).mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             (CORPUS / folder / name).write_bytes(content)
