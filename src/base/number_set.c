@@ -42,8 +42,12 @@ static int grow(struct number_set *set)
 
 int number_set_add(struct number_set *set, uint64_t number)
 {
-    if (2 * (set->count + 1) > set->capacity && grow(set) < 0)
-        return -ENOMEM;
+    if (2 * (set->count + 1) > set->capacity) {
+        if (number_set_has(set, number))
+            return 1;
+        if (grow(set) < 0)
+            return -ENOMEM;
+    }
     uint64_t *slot = find_slot(set->slots, set->capacity, number);
     if (*slot == number)
         return 1;

@@ -54,6 +54,15 @@ static inline void scene_release(struct scene *scene)
     address_set_release(&scene->targets);
 }
 
+/* What the reason says to those who ask in the scene's way. */
+static inline enum port_state scene_state(const struct scene *scene, enum reason reason)
+{
+    enum port_state state = reason_state(reason);
+    if (reason == REASON_NO_RESPONSE)
+        return scene->words.silence;
+    return state == STATE_CLOSED ? scene->words.refused : state;
+}
+
 /* The record of a port about which something came, from `from` if not from the target. */
 static inline struct port_record scene_answer(const struct scene *scene, uint64_t index,
                                               enum reason reason, struct address from)
@@ -63,7 +72,7 @@ static inline struct port_record scene_answer(const struct scene *scene, uint64_
         .index = index,
         .address = endpoint.address,
         .port = endpoint.port,
-        .state = reason == REASON_NO_RESPONSE ? scene->words.silence : reason_state(reason),
+        .state = scene_state(scene, reason),
         .reason = reason,
         .from = from,
         .tries = 1,

@@ -3,6 +3,7 @@
 
 #include "base/random.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -59,12 +60,30 @@ static void it_agrees_with_an_array(void **state)
     number_set_release(&set);
 }
 
+/* The slots double, and while they move there are both. */
+static void a_bounded_set_says_that_it_is_full(void **state)
+{
+    (void)state;
+    struct number_set set = {.limit = 1000 * sizeof(uint64_t)};
+    uint64_t number = 0;
+    while (number_set_add(&set, number) == 0)
+        number++;
+    assert_int_equal(set.capacity, 512);
+    assert_int_equal(set.count, 256);
+    assert_int_equal(number_set_add(&set, number), -ENOMEM);
+    assert_int_equal(number_set_add(&set, 7), 1); /* nothing more is needed for that */
+    for (uint64_t i = 0; i < 300; i++)
+        assert_int_equal(number_set_has(&set, i), i < number);
+    number_set_release(&set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_set_costs_nothing),
         cmocka_unit_test(numbers_are_found_once_added),
         cmocka_unit_test(it_agrees_with_an_array),
+        cmocka_unit_test(a_bounded_set_says_that_it_is_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

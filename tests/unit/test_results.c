@@ -283,6 +283,7 @@ static bool is_said(const struct model_port *model, uint32_t ports)
 }
 
 struct walk {
+    const struct scene *scene;
     const struct model_port *model; /* of the host */
     uint64_t first;                 /* index of its first port */
     uint32_t ports, next;
@@ -309,7 +310,7 @@ static int walk_port(void *user, const struct port_record *record)
     const struct model_port *port = &walk->model[walk->next];
     assert_int_equal(record->index, walk->first + walk->next);
     assert_int_equal(record->reason, port->fate == FATE_SILENT ? REASON_NO_RESPONSE : port->reason);
-    assert_int_equal(record->state, reason_state(record->reason));
+    assert_int_equal(record->state, scene_state(walk->scene, record->reason));
     assert_true(address_equal(&record->from, &port->from));
     walk->next++;
     return 0;
@@ -332,8 +333,11 @@ static void check_host(const struct scene *scene, const struct host_result *host
                        const struct model_port *model, bool complete)
 {
     uint32_t ports = scene->ports.size;
-    struct walk walk = {
-        .model = model, .first = host->host * ports, .ports = ports, .complete = complete};
+    struct walk walk = {.scene = scene,
+                        .model = model,
+                        .first = host->host * ports,
+                        .ports = ports,
+                        .complete = complete};
     assert_int_equal(results_each_port(scene->results, host, walk_port, &walk), 0);
     assert_false(walk_skip(&walk));
 
@@ -348,6 +352,7 @@ static void check_host(const struct scene *scene, const struct host_result *host
     assert_int_equal(open, host->open_count);
     for (size_t i = 0; i < host->group_count; i++) {
         const struct result_group *group = &host->groups[i];
+        assert_int_equal(group->state, scene_state(scene, group->reason));
         assert_int_equal(group->count, model_count(model, ports, group->reason, &group->from));
         assert_true(i == 0 || group->count <= host->groups[i - 1].count);
         grouped += group->count;
@@ -356,7 +361,12 @@ static void check_host(const struct scene *scene, const struct host_result *host
         failed += host->errors[i].count;
     assert_int_equal(failed, host->failed);
     assert_int_equal(host->undecided, complete ? 0 : silent);
-    assert_int_equal(grouped, host->counts[STATE_CLOSED] + host->counts[STATE_FILTERED]);
+    uint64_t counted = 0, possibly_open = open;
+    for (enum port_state each = 0; each < STATE_COUNT; each++)
+        counted += host->counts[each];
+    assert_int_equal(grouped, counted);
+    possibly_open += host->counts[STATE_UNFILTERED] + host->counts[STATE_OPEN_FILTERED];
+    assert_int_equal(host_result_possibly_open(host), possibly_open);
     assert_int_equal(open + grouped + failed + host->undecided, ports);
 }
 
@@ -387,6 +397,8 @@ static void random_scan(uint64_t seed)
 {
     struct scene scene = {0};
     dice_state = seed;
+    scene.words.refused = dice(2) ? STATE_CLOSED : STATE_UNFILTERED;
+    scene.words.silence = dice(2) ? STATE_FILTERED : STATE_OPEN_FILTERED;
     for (uint64_t i = 0, count = 1 + dice(5); i < count; i++) {
         uint32_t first = 0xc6330000 + (uint32_t)dice(200);
         scene_add_targets(&scene, first, first + (uint32_t)dice(12));
@@ -417,6 +429,65 @@ static void random_scans_equal_the_model(void **state)
         random_scan(seed);
 }
 
+/* What silence is called depends on how it was asked for. */
+static void silence_means_what_the_words_say(void **state)
+{
+    (void)state;
+    struct scene scene = {.words = {STATE_UNFILTERED, STATE_OPEN_FILTERED}};
+    scene_add_targets(&scene, 0xc0000201, 0xc0000202);
+    port_set_add(&scene.ports, PROTOCOL_TCP, 1, 10);
+    scene_init(&scene);
+    add_answer(&scene, 4, REASON_RESET, (struct address){0});
+    assert_int_equal(results_seal(scene.results, SCAN_COMPLETE), 0);
+    assert_int_equal(results_silence(scene.results), STATE_OPEN_FILTERED);
+    assert_int_equal(results_silent_host_count(scene.results), 1);
+
+    const struct host_result *host = results_host(scene.results, 0);
+    assert_true(host->answered);
+    assert_int_equal(host->counts[STATE_UNFILTERED], 1);
+    assert_int_equal(host->counts[STATE_OPEN_FILTERED], 9);
+    assert_int_equal(host->counts[STATE_CLOSED] + host->counts[STATE_FILTERED], 0);
+    assert_int_equal(host->group_count, 2);
+    assert_int_equal(host->groups[0].state, STATE_OPEN_FILTERED);
+    assert_int_equal(host->groups[0].reason, REASON_NO_RESPONSE);
+    assert_int_equal(host->groups[1].state, STATE_UNFILTERED);
+    scene_release(&scene);
+}
+
+/* A ledger of 20 ports needs five bytes. Of what is not open nothing is said then, not even that it
+ * was silent. */
+static void only_open_ports_are_kept(void **state)
+{
+    (void)state;
+    struct scene scene = {.memory = 4};
+    scene_add_targets(&scene, 0xc0000201, 0xc0000202);
+    port_set_add(&scene.ports, PROTOCOL_TCP, 1, 10);
+    scene_init(&scene);
+    assert_true(scene.ledger.sparse);
+    scene.ledger.open.limit = 0; /* four bytes have no room for an open one either */
+    struct port_record closed = scene_answer(&scene, 15, REASON_RESET, (struct address){0});
+    assert_int_equal(results_add_port(scene.results, &closed), 0);
+    add_answer(&scene, 4, REASON_SYN_ACK, (struct address){0});
+    add_failure(&scene, 5, EPERM);
+    assert_int_equal(results_seal(scene.results, SCAN_COMPLETE), 0);
+
+    struct address_set silent = {0};
+    assert_int_equal(results_silent_host_count(scene.results), 0);
+    assert_int_equal(results_silent_hosts(scene.results, &silent), 0);
+    assert_int_equal(silent.size, 0);
+    assert_int_equal(results_host_count(scene.results), 1);
+    const struct host_result *host = results_host(scene.results, 0);
+    assert_int_equal(host->open_count, 1);
+    assert_int_equal(host->failed, 1);
+    assert_int_equal(host->group_count, 0);
+    assert_int_equal(host->undecided, 0);
+    struct port_record records[10], *next = records;
+    assert_int_equal(results_each_port(scene.results, host, collect_port, &next), 0);
+    assert_int_equal(next - records, 1);
+    assert_int_equal(records[0].port.number, 5);
+    scene_release(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -426,6 +497,8 @@ int main(void)
         cmocka_unit_test(whole_host_fails),
         cmocka_unit_test(walk_ends_when_told),
         cmocka_unit_test(silence_of_many_costs_little),
+        cmocka_unit_test(silence_means_what_the_words_say),
+        cmocka_unit_test(only_open_ports_are_kept),
         cmocka_unit_test(random_scans_equal_the_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,7 +94,7 @@ static void show_verdict(struct show *show, uint64_t index, enum port_state stat
 static void show_answer(struct show *show, uint64_t index, enum reason reason, struct address from,
                         uint64_t microseconds)
 {
-    show_verdict(show, index, reason_state(reason), reason, from, microseconds);
+    show_verdict(show, index, scene_state(&show->scene, reason), reason, from, microseconds);
 }
 
 static void show_error(struct show *show, struct error_record record)
@@ -311,9 +311,9 @@ static const char *ack_scan(struct show *show, const char *format, struct sink_o
     show->prober = "tcp-ack";
     show_begin(show, format, options);
     for (uint64_t index = 0; index < 40; index++)
-        show_verdict(show, index, STATE_UNFILTERED, REASON_RESET, NOBODY, 70);
-    show_verdict(show, 40 + 21, STATE_UNFILTERED, REASON_RESET, NOBODY, 70);
-    show_verdict(show, 40 + 24, STATE_FILTERED, REASON_ADMIN_PROHIBITED, ipv4(0xc6120009), 900);
+        show_answer(show, index, REASON_RESET, NOBODY, 70);
+    show_answer(show, 40 + 21, REASON_RESET, NOBODY, 70);
+    show_answer(show, 40 + 24, REASON_ADMIN_PROHIBITED, ipv4(0xc6120009), 900);
     show->summary.passes = 2;
     show->summary.packets = show->summary.probes + 79;
     show->summary.recall = (struct recall){.known = true, .estimate = 0.998, .low = 0.97};
@@ -330,8 +330,8 @@ static const char *fin_scan(struct show *show, const char *format, struct sink_o
     show_begin(show, format, options);
     for (uint64_t index = 0; index < 40; index++)
         if (index != 21 && index != 24)
-            show_verdict(show, index, STATE_CLOSED, REASON_RESET, NOBODY, 70);
-    show_verdict(show, 40 + 24, STATE_FILTERED, REASON_ADMIN_PROHIBITED, ipv4(0xc6120009), 900);
+            show_answer(show, index, REASON_RESET, NOBODY, 70);
+    show_answer(show, 40 + 24, REASON_ADMIN_PROHIBITED, ipv4(0xc6120009), 900);
     show->summary.passes = 2;
     show->summary.packets = 160;
     show->summary.refused = 2;

@@ -17,7 +17,41 @@ static void names_of_states(void **state)
     assert_string_equal(state_name(STATE_OPEN), "open");
     assert_string_equal(state_name(STATE_CLOSED), "closed");
     assert_string_equal(state_name(STATE_FILTERED), "filtered");
+    assert_string_equal(state_name(STATE_UNFILTERED), "unfiltered");
+    assert_string_equal(state_name(STATE_OPEN_FILTERED), "open|filtered");
     assert_string_equal(state_name(STATE_SILENT), "undecided");
+}
+
+/* As nmap --open has it: an open port may have these states. */
+static void states_of_open_ports(void **state)
+{
+    (void)state;
+    for (enum port_state each = 0; each < STATE_COUNT; each++)
+        assert_int_equal(state_is_possibly_open(each),
+                         strncmp(state_name(each), "open", 4) == 0 || each == STATE_UNFILTERED);
+}
+
+/* A RST comes from the target whatever it says of the port; silence comes from nobody. */
+static void who_an_answer_is_from(void **state)
+{
+    (void)state;
+    static const struct {
+        struct port_record record;
+        bool expected;
+    } cases[] = {
+        {{.state = STATE_OPEN, .reason = REASON_SYN_ACK}, true},
+        {{.state = STATE_OPEN, .reason = REASON_RESET}, true},
+        {{.state = STATE_CLOSED, .reason = REASON_RESET}, true},
+        {{.state = STATE_UNFILTERED, .reason = REASON_RESET}, true},
+        {{.state = STATE_FILTERED, .reason = REASON_NO_RESPONSE}, false},
+        {{.state = STATE_OPEN_FILTERED, .reason = REASON_NO_RESPONSE}, false},
+        {{.state = STATE_FILTERED, .reason = REASON_PORT_UNREACH}, true},
+        {{.state = STATE_FILTERED, .reason = REASON_HOST_UNREACH}, false},
+        {{.state = STATE_FILTERED, .reason = REASON_PORT_UNREACH, .from = {.family = ADDRESS_IPV4}},
+         false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(port_record_is_from_target(&cases[i].record), cases[i].expected);
 }
 
 static void reasons_are_complete(void **state)
@@ -125,6 +159,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_of_states),
+        cmocka_unit_test(states_of_open_ports),
+        cmocka_unit_test(who_an_answer_is_from),
         cmocka_unit_test(reasons_are_complete),
         cmocka_unit_test(icmp_as_nmap_names_it),
         cmocka_unit_test(icmp6_as_nmap_names_it),
