@@ -44,7 +44,7 @@ struct option {
     size_t offset;             /* of the field in the options struct */
     uint64_t minimum, maximum; /* both 0: no bounds */
     const char *words;         /* for completion and checking of OPTION_TEXT: "a|b|c"
-                                  are the only values; "@file", "@host", "@directory"
+                                  are the only values; "@file", "@host", "@directory", "@interface"
                                   say what kind of word it is; NULL: anything */
     int (*set)(void *options, const char *name, const char *value,
                struct error *error); /* of OPTION_CALL: 0 or -errno */

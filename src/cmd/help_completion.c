@@ -13,6 +13,7 @@ enum value_kind {
     VALUE_DIRECTORY,
     VALUE_HOST,
     VALUE_COMMAND,
+    VALUE_INTERFACE,
     VALUE_WORDS,
 };
 
@@ -24,7 +25,8 @@ static enum value_kind value_kind(const char *words)
     } kinds[] = {{"@file", VALUE_FILE},
                  {"@directory", VALUE_DIRECTORY},
                  {"@host", VALUE_HOST},
-                 {"@command", VALUE_COMMAND}};
+                 {"@command", VALUE_COMMAND},
+                 {"@interface", VALUE_INTERFACE}};
     if (!words)
         return VALUE_ANY;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
@@ -84,7 +86,7 @@ static void add_bash_kind(struct buffer *buffer, const char *words)
 {
     static const char *const names[] = {
         [VALUE_ANY] = "@any",   [VALUE_FILE] = "@file",       [VALUE_DIRECTORY] = "@directory",
-        [VALUE_HOST] = "@host", [VALUE_COMMAND] = "@command",
+        [VALUE_HOST] = "@host", [VALUE_COMMAND] = "@command", [VALUE_INTERFACE] = "@interface",
     };
     enum value_kind kind = value_kind(words);
     buffer_add_text(buffer, "echo '");
@@ -158,6 +160,9 @@ static void add_bash_functions(struct buffer *buffer)
                     "        compopt -o filenames 2>/dev/null\n"
                     "        mapfile -t COMPREPLY < <(compgen -d -- \"$1\") ;;\n"
                     "    @host) mapfile -t COMPREPLY < <(compgen -A hostname -- \"$1\") ;;\n"
+                    "    @interface)\n"
+                    "        local devices=(/sys/class/net/*)\n"
+                    "        _porthole_reply \"$1\" \"${devices[*]##*/}\" ;;\n"
                     "    @any) ;;\n"
                     "    @command) _porthole_reply \"$1\" '");
     add_command_names(buffer, false);
@@ -250,6 +255,7 @@ static void add_zsh_action(struct buffer *buffer, const char *words)
         [VALUE_DIRECTORY] = "_files -/",
         [VALUE_HOST] = "_hosts",
         [VALUE_COMMAND] = "_porthole_commands",
+        [VALUE_INTERFACE] = "_net_interfaces",
     };
     enum value_kind kind = value_kind(words);
     if (kind != VALUE_WORDS) {
@@ -375,6 +381,8 @@ static void add_fish_value(struct buffer *buffer, const char *words)
         buffer_add_text(buffer, " -a '(__fish_complete_directories)'");
     if (kind == VALUE_HOST)
         buffer_add_text(buffer, " -a '(__fish_print_hostnames)'");
+    if (kind == VALUE_INTERFACE)
+        buffer_add_text(buffer, " -a '(__fish_print_interfaces)'");
     if (kind == VALUE_WORDS) {
         buffer_add_text(buffer, " -a '");
         add_words(buffer, words);

@@ -1,7 +1,9 @@
 /* The verb `scan`: which ports are open, closed or filtered, and how that is known. */
+#include "cmd/scan_interface.h"
 #include "cmd/scan_options.h"
 #include "cmd/scan_session.h"
 #include "cmd/scan_targets.h"
+#include "cmd/scan_technique.h"
 #include "scan/checkpoint.h"
 
 #include <errno.h>
@@ -41,14 +43,31 @@ static void list_ports(const struct port_set *ports)
 static int check_protocols(const struct port_set *ports, struct error *error)
 {
     const struct port_range *last = &ports->ranges[ports->count - 1];
-    if (last->protocol == prober_classes[0]->protocol)
+    if (last->protocol == PROTOCOL_TCP)
         return 0;
     return error_set(error, EOPNOTSUPP,
                      "only TCP ports can be scanned in this version: leave out %s port %u",
                      protocol_name(last->protocol), last->first);
 }
 
-static int run_subject(const struct command *command, const struct scan_command_options *options,
+/* What must be right, besides the subject, before anything is sent. */
+static int prepare(const struct command *command, struct scan_command_options *options,
+                   const struct scan_subject *subject, const struct checkpoint_data *resumed,
+                   struct error *error)
+{
+    int failed = check_protocols(&subject->ports, error);
+    if (!failed)
+        failed = scan_subject_check_width(subject, options, error);
+    if (!failed && options->interface)
+        failed = scan_interface_find(options->interface, &options->interface_index, error);
+    if (!failed)
+        failed = scan_technique_choose(command, options, resumed, error);
+    if (!failed && options->interface)
+        scan_interface_compare(command, options, &subject->targets);
+    return failed;
+}
+
+static int run_subject(const struct command *command, struct scan_command_options *options,
                        const struct scan_subject *subject, const struct checkpoint_data *resumed,
                        const char *const *words, size_t word_count)
 {
@@ -69,13 +88,13 @@ static int run_subject(const struct command *command, const struct scan_command_
             list_ports(&subject->ports);
         return command_finish(command, subject->unresolved ? EXIT_INCOMPLETE : EXIT_DONE);
     }
-    if (check_protocols(&subject->ports, &error) == 0)
+    if (prepare(command, options, subject, resumed, &error) == 0)
         return scan_session_run(command, options, subject, resumed, words, word_count);
     command_complain(command, &error);
     return EXIT_USAGE;
 }
 
-static int run_new(const struct command *command, const struct scan_command_options *options,
+static int run_new(const struct command *command, struct scan_command_options *options,
                    char *const *operands, int count, const char *const *words, size_t word_count)
 {
     struct scan_subject subject = {0};
@@ -97,12 +116,14 @@ static int check_resume(const struct scan_command_options *options, int count, s
     const char *extra = count > 0                      ? "targets"
                         : options->target_files.count  ? "--target-file"
                         : options->self                ? "--self"
+                        : options->include_reserved    ? "--include-reserved"
                         : options->excludes.count      ? "--exclude"
                         : options->exclude_files.count ? "--exclude-file"
                         : options->ports.count         ? "--ports"
                         : options->exclude_ports.count ? "--exclude-ports"
                         : options->top                 ? "--top"
                         : options->has_seed            ? "--seed"
+                        : options->shards              ? "--shard"
                         : options->checkpoint          ? "--checkpoint"
                         : options->list                ? "--list"
                         : options->list_ports          ? "--list-ports"
@@ -127,6 +148,7 @@ static int parse_resumed(const struct command *command, const struct checkpoint_
     int status = command_parse(command, (int)data->word_count + 1, words, options, &count);
     free(words);
     options->earlier_outputs = options->output_count;
+    options->technique = NULL; /* the checkpoint knows it, also when the words do not */
     return status < 0 ? command_parse(command, argc, argv, options, &count) : status;
 }
 

@@ -12,6 +12,7 @@
 
 #define FIELD(name) offsetof(struct scan_command_options, name)
 #define FAST_PORTS 100
+#define SHARDS_MAXIMUM 65536
 
 /* ---- outputs ---- */
 
@@ -120,6 +121,40 @@ static int set_nmap_outputs(void *options, const char *name, const char *value, 
     return 0;
 }
 
+/* ---- techniques ---- */
+
+/* The one that is called so in a row of probe.def. */
+static const struct prober_class *find_technique(const char *option)
+{
+    static const char *const rows[] = {
+#define PROBE(name, options, summary) options,
+#include "probe/probe.def"
+#undef PROBE
+    };
+    const char *name;
+    size_t length;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *names = rows[i];
+        while ((name = option_next_name(&names, &length)))
+            if (strlen(option) == length && memcmp(option, name, length) == 0)
+                return prober_classes[i];
+    }
+    return NULL;
+}
+
+static int set_technique(void *options, const char *name, const char *value, struct error *error)
+{
+    struct scan_command_options *scan = options;
+    const struct prober_class *class = find_technique(name);
+    (void)value;
+    if (scan->technique && scan->technique != class)
+        return error_set(error, EINVAL,
+                         "option '%s' asks for a second technique beside %s: a scan has one", name,
+                         scan->technique->name);
+    scan->technique = class;
+    return 0;
+}
+
 /* ---- other options with a meaning of their own ---- */
 
 static int set_nothing(void *options, const char *name, const char *value, struct error *error)
@@ -132,6 +167,30 @@ static int set_fast(void *options, const char *name, const char *value, struct e
 {
     (void)name, (void)value, (void)error;
     ((struct scan_command_options *)options)->top = FAST_PORTS;
+    return 0;
+}
+
+/* "I/N" */
+static int set_shard(void *options, const char *name, const char *value, struct error *error)
+{
+    struct scan_command_options *scan = options;
+    char *slash = NULL, *end = NULL;
+    bool digits = *value >= '0' && *value <= '9';
+    unsigned long long shard = digits ? strtoull(value, &slash, 10) : 0;
+    unsigned long long shards = 0;
+    if (slash && *slash == '/' && slash[1] >= '0' && slash[1] <= '9')
+        shards = strtoull(slash + 1, &end, 10);
+    if (!end || *end)
+        return error_set(error, EINVAL, "option '%s' needs I/N, part I of N, not '%.80s'", name,
+                         value);
+    if (shards < 1 || shards > SHARDS_MAXIMUM)
+        return error_set(error, EINVAL, "option '%s' needs 1 to %d parts, not '%.80s'", name,
+                         SHARDS_MAXIMUM, slash + 1);
+    if (shard < 1 || shard > shards)
+        return error_set(error, EINVAL, "option '%s' needs a part from 1 to %llu, not '%.80s'",
+                         name, shards, value);
+    scan->shard = shard;
+    scan->shards = shards;
     return 0;
 }
 
@@ -159,7 +218,8 @@ static int set_retries(void *options, const char *name, const char *value, struc
     return 0;
 }
 
-/* What nmap's -T0 … -T5 mean here: how many attempts at a time, how fast, how patient. */
+/* What nmap's -T0 … -T5 mean here: how many attempts at a time, how fast, how patient. Only the
+ * first three bound the rate: how fast the path is, the scan finds out. */
 static int set_timing(void *options, const char *name, const char *value, struct error *error)
 {
     static const char *const words[] = {"paranoid", "sneaky",     "polite",
@@ -187,7 +247,7 @@ static int set_timing(void *options, const char *name, const char *value, struct
 /* ---- the table ---- */
 
 #define SOON "is not in this version; "
-#define USE_CONNECT "leave it out for the scan through sockets (-sT)"
+#define USE_TCP "leave it out for a scan of TCP ports"
 
 const struct option scan_options[] = {
     {.names = "--target-file -iL",
@@ -223,6 +283,11 @@ const struct option scan_options[] = {
      .help = "scan every address of a name, not only the one that the system prefers",
      .kind = OPTION_FLAG,
      .offset = FIELD(all_addresses)},
+    {.names = "--include-reserved",
+     .help = "keep private, multicast and other reserved ranges in targets that merely contain "
+             "them; a target within one asks for it anyway",
+     .kind = OPTION_FLAG,
+     .offset = FIELD(include_reserved)},
     {.names = "--list -sL",
      .help = "print the targets, one a line, and scan nothing",
      .kind = OPTION_FLAG,
@@ -253,6 +318,27 @@ const struct option scan_options[] = {
      .help = "print the ports, one a line, and scan nothing",
      .kind = OPTION_FLAG,
      .offset = FIELD(list_ports)},
+
+#define PROBE(name, options, summary)                                                              \
+    {.names = options,                                                                             \
+     .group = "Technique",                                                                         \
+     .help = summary,                                                                              \
+     .kind = OPTION_CALL,                                                                          \
+     .set = set_technique},
+#include "probe/probe.def"
+#undef PROBE
+    {.names = "--privileged",
+     .group = "Technique",
+     .help = "without the right to send raw packets end with an error, never scan through sockets "
+             "instead",
+     .kind = OPTION_FLAG,
+     .offset = FIELD(privileged)},
+    {.names = "-e --interface",
+     .argument = "IFACE",
+     .help = "send by this interface, also around the kernel's routes; not with -sT",
+     .kind = OPTION_TEXT,
+     .offset = FIELD(interface),
+     .words = "@interface"},
 
     {.names = "-o --output",
      .argument = "FILE",
@@ -317,10 +403,18 @@ const struct option scan_options[] = {
      .maximum = 100},
     {.names = "--rate --max-rate",
      .argument = "N",
-     .help = "begin at most N attempts a second (the kernel sends a SYN again when nothing "
-             "has come for a second)",
+     .help = "send at most N packets a second (default: what the path carries); with -sT begin at "
+             "most N connections, whose SYNs the kernel sends again when nothing has come for a "
+             "second",
      .kind = OPTION_NUMBER,
      .offset = FIELD(rate),
+     .minimum = 1,
+     .maximum = 1000000000},
+    {.names = "--min-rate",
+     .argument = "N",
+     .help = "never send fewer than N packets a second, even when the path loses them",
+     .kind = OPTION_NUMBER,
+     .offset = FIELD(min_rate),
      .minimum = 1,
      .maximum = 1000000000},
     {.names = "--in-flight --max-parallelism",
@@ -372,9 +466,23 @@ const struct option scan_options[] = {
      .help = "ask in the order that belongs to N (default: a random one)",
      .kind = OPTION_CALL,
      .set = set_seed},
-    {.names = "-sT -Pn -n --unprivileged",
-     .help = "nmap's flags for what porthole does anyway: connect() through sockets, asking no "
-             "questions first, no reverse names",
+    {.names = "--shard",
+     .argument = "I/N",
+     .help = "ask only part I of N, for machines that share a scan: all with the same --seed, "
+             "targets and ports",
+     .kind = OPTION_CALL,
+     .set = set_shard},
+    {.names = "--memory",
+     .argument = "SIZE",
+     .help = "the states of the ports may take SIZE (default: half of this machine's memory); a "
+             "scan that needs more keeps the open ones alone",
+     .kind = OPTION_SIZE,
+     .offset = FIELD(memory),
+     .minimum = 1 << 16,
+     .maximum = UINT64_C(1) << 50},
+    {.names = "-Pn -n",
+     .help = "nmap's flags for what porthole does anyway: asking no questions first, no reverse "
+             "names",
      .kind = OPTION_CALL,
      .set = set_nothing},
 
@@ -395,10 +503,10 @@ const struct option scan_options[] = {
      .words = "@file"},
 
     {.names = "-sS -sA -sF -sN -sX -sW -sM",
-     .help = "raw TCP probes are not in this version; " USE_CONNECT,
+     .help = "raw TCP probes are not in this version; use -sT",
      .kind = OPTION_ABSENT},
     {.names = "-sU -sY -sZ -sO -sI -b",
-     .help = "only TCP is in this version; " USE_CONNECT,
+     .help = "only TCP is in this version; " USE_TCP,
      .kind = OPTION_ABSENT},
     {.names = "-sn -sP -PE -PP -PM -PR -PO -PS -PA -PU -PY",
      .help = "host discovery " SOON "a scan of a few ports (-F) tells which hosts answer",
@@ -407,9 +515,11 @@ const struct option scan_options[] = {
               "--osscan-guess",
      .help = "asking what answers " SOON "services are named by port number",
      .kind = OPTION_ABSENT},
-    {.names = "--min-rate --min-parallelism --min-hostgroup --max-hostgroup "
-              "--defeat-rst-ratelimit",
-     .help = "a lower bound " SOON "the scan is as fast as what answers allows",
+    {.names = "--min-parallelism --min-hostgroup --max-hostgroup",
+     .help = "hosts are scanned side by side, as many as the rate allows; leave it out",
+     .kind = OPTION_ABSENT},
+    {.names = "--defeat-rst-ratelimit",
+     .help = "ports that stay silent are asked again until --recall is reached; leave it out",
      .kind = OPTION_ABSENT},
     {.names = "--scan-delay --max-scan-delay",
      .help = "a pause between probes " SOON "use --rate N",
@@ -424,8 +534,11 @@ const struct option scan_options[] = {
               "--scanflags",
      .help = "decoys, forged addresses and odd packets are not for porthole; leave it out",
      .kind = OPTION_ABSENT},
-    {.names = "-e -g --source-port --proxies --privileged",
-     .help = "choosing the interface or the source port " SOON "the kernel's route decides",
+    {.names = "-g --source-port",
+     .help = "answers are told apart by their source ports, which porthole chooses; leave it out",
+     .kind = OPTION_ABSENT},
+    {.names = "--proxies",
+     .help = "a scan through others " SOON "leave it out",
      .kind = OPTION_ABSENT},
     {.names = "-R --system-dns --dns-servers",
      .help = "reverse names are not looked up; leave it out",
@@ -468,6 +581,14 @@ int scan_command_options_check(const struct scan_command_options *options, struc
         return error_set(error, EINVAL, "--min-timeout %s is above --max-timeout %s",
                          text_duration(options->minimum_timeout, minimum),
                          text_duration(options->maximum_timeout, maximum));
+    if (options->rate && options->min_rate > options->rate)
+        return error_set(error, EINVAL, "--min-rate %s is above --rate %s",
+                         text_grouped(options->min_rate, minimum),
+                         text_grouped(options->rate, maximum));
+    if (options->shards && !options->has_seed)
+        return error_set(error, EINVAL,
+                         "--shard needs --seed N, the same one for every part: the parts are those "
+                         "of one order");
     if (options->recall > 0 && options->recall < 1)
         return error_set(error, EINVAL, "--recall is a percentage: write %g for a share of %g",
                          100 * options->recall, options->recall);
@@ -484,6 +605,11 @@ struct scan_options scan_command_options_loop(const struct scan_command_options 
         .recall = options->recall / 100,
         .in_flight = (uint32_t)options->in_flight,
         .rate = options->rate,
+        .min_rate = options->min_rate,
+        .shard = options->shards ? options->shard - 1 : 0,
+        .shards = options->shards,
+        .memory = options->memory,
+        .interface = options->interface_index,
         .max_time = options->max_time,
         .timeouts =
             {

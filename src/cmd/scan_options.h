@@ -16,7 +16,7 @@ struct scan_command_options {
     struct common_options common;
 
     struct option_list target_files, excludes, exclude_files;
-    bool self, ipv4, ipv6, all_addresses;
+    bool self, ipv4, ipv6, all_addresses, include_reserved;
 
     struct option_list ports, exclude_ports;
     uint64_t top; /* 0: not given */
@@ -28,7 +28,13 @@ struct scan_command_options {
     bool open_only, reason;
     unsigned verbose;
 
-    uint64_t tries, in_flight, rate, max_time, seed;
+    const struct prober_class *technique; /* NULL: the best that there are rights for */
+    bool privileged;                      /* never sockets for want of rights */
+    const char *interface;                /* its name; NULL: as the kernel routes */
+    uint32_t interface_index;
+
+    uint64_t tries, in_flight, rate, min_rate, max_time, memory, seed;
+    uint64_t shard, shards; /* from 1; 0: not given */
     bool has_seed;
     double recall; /* percent */
     uint64_t initial_timeout, minimum_timeout, maximum_timeout;

@@ -232,6 +232,7 @@ static int open_checkpoint(struct session *session, const struct checkpoint_data
             .targets = targets.data,
             .ports = ports.data,
             .names = names.data ? names.data : "",
+            .technique = session->prober->name,
         };
         failed = checkpoint_create(&session->checkpoint, options->checkpoint, &header, error);
     }
@@ -285,7 +286,7 @@ static int begin(struct session *session, const struct checkpoint_data *resumed,
     struct scan_options loop = scan_command_options_loop(session->options);
     if (resumed)
         loop.seed = resumed->seed;
-    session->prober = prober_classes[0];
+    session->prober = session->options->technique;
     int failed =
         plan_init(&session->plan, &session->subject->targets, &session->subject->ports, error);
     if (!failed)

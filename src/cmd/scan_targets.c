@@ -1,8 +1,10 @@
 /* Collecting targets and ports. */
 #include "cmd/scan_targets.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "net/reserved.h"
 #include "net/resolve.h"
 #include "net/target.h"
 
@@ -12,15 +14,17 @@
 
 #define FILE_LIMIT ((size_t)1 << 30)
 #define DEFAULT_PORTS 1000
+#define WIDE (UINT64_C(1) << 20)
 
 /* What the words of one source are added to, and how. */
 struct collector {
     const struct command *command;
     const struct scan_command_options *options;
     struct address_set *set;
-    struct name_set *names;    /* NULL: of no interest */
-    bool exclusion;            /* all addresses of a name are meant, and of both families */
-    bool *standard_input_read; /* by this or another source */
+    struct address_set *reserved; /* takes what words do not ask for; NULL: they mean all of it */
+    struct name_set *names;       /* NULL: of no interest */
+    bool exclusion;               /* all addresses of a name are meant, and of both families */
+    bool *standard_input_read;    /* by this or another source */
     unsigned unresolved;
     unsigned fault_line; /* of the word that was wrong */
 };
@@ -103,6 +107,11 @@ static int collect_word(void *user, const char *word, size_t length, unsigned li
     int failed = target_parse(word, length, &parsed, &kind, &fault);
     if (!failed && kind == TARGET_ADDRESSES)
         failed = check_family(collector, &parsed, word, length, &fault);
+    if (!failed && kind == TARGET_ADDRESSES && collector->reserved) {
+        failed = reserved_leave_out(&parsed, collector->reserved);
+        if (failed)
+            error_set(&fault, -failed, "no memory for the targets");
+    }
     if (!failed && kind == TARGET_ADDRESSES) {
         failed = merge(collector->set, &parsed, &fault);
     } else if (!failed) {
@@ -175,7 +184,8 @@ static int collect_list(struct collector *collector, const char *list, struct er
     return 0;
 }
 
-static int collect_targets(struct scan_subject *subject, const struct command *command,
+static int collect_targets(struct scan_subject *subject, struct address_set *reserved,
+                           const struct command *command,
                            const struct scan_command_options *options, char *const *words,
                            int count, bool *standard_input_read, struct error *error)
 {
@@ -183,6 +193,7 @@ static int collect_targets(struct scan_subject *subject, const struct command *c
         .command = command,
         .options = options,
         .set = &subject->targets,
+        .reserved = options->include_reserved ? NULL : reserved,
         .names = &subject->names,
         .standard_input_read = standard_input_read,
     };
@@ -226,26 +237,66 @@ static int seal(struct address_set *set, struct error *error)
     return failed ? error_set(error, -failed, "no memory for the targets") : 0;
 }
 
+/* Says what was left out of the targets, unless another word asked for it or it is excluded. */
+static int tell_reserved(const struct command *command, struct address_set *reserved,
+                         struct address_set *targets, struct address_set *exclusions)
+{
+    const struct reserved_range *range;
+    char size[TEXT_NUMBER_SIZE], first[ADDRESS_TEXT_SIZE];
+    int failed = address_set_subtract(reserved, targets);
+    if (!failed)
+        failed = address_set_subtract(reserved, exclusions);
+    if (!failed)
+        failed = address_set_seal(reserved);
+    if (failed == -EOVERFLOW) /* too many to be counted */
+        snprintf(size, sizeof(size), "more than 2^63");
+    else if (failed)
+        return failed;
+    else
+        text_grouped(reserved->size, size);
+    size_t count = reserved_count(reserved, &range);
+    if (count == 0)
+        return 0;
+    struct address start = reserved_first(range);
+    if (count == 1)
+        command_warn(command,
+                     "%s reserved addresses are left out (%s/%u, %s, %s): --include-reserved keeps "
+                     "them",
+                     size, address_format(&start, first), range->prefix, range->name,
+                     range->document);
+    else
+        command_warn(command,
+                     "%s addresses of %zu reserved ranges are left out: --include-reserved keeps "
+                     "them",
+                     size, count);
+    return 0;
+}
+
+static int check_targets(const struct scan_subject *subject, bool any_word, struct error *error)
+{
+    if (subject->targets.count)
+        return 0;
+    if (subject->unresolved)
+        return error_set(error, EINVAL, "no target is left: no name had an address");
+    if (any_word)
+        return error_set(error, EINVAL, "no target: what was read names none");
+    return error_set(error, EINVAL,
+                     "no target: name an address, a network or a host, or use --target-file or "
+                     "--self");
+}
+
 static int init_targets(struct scan_subject *subject, const struct command *command,
                         const struct scan_command_options *options, char *const *words, int count,
                         struct error *error)
 {
-    struct address_set exclusions = {0};
+    struct address_set exclusions = {0}, reserved = {0};
     bool standard_input_read = false;
-    int failed =
-        collect_targets(subject, command, options, words, count, &standard_input_read, error);
+    int failed = collect_targets(subject, &reserved, command, options, words, count,
+                                 &standard_input_read, error);
     if (!failed)
         failed = collect_exclusions(&exclusions, command, options, &standard_input_read, error);
-    if (!failed && subject->targets.count == 0) {
-        if (subject->unresolved)
-            failed = error_set(error, EINVAL, "no target is left: no name had an address");
-        else if (count || options->target_files.count)
-            failed = error_set(error, EINVAL, "no target: what was read names none");
-        else
-            failed = error_set(error, EINVAL,
-                               "no target: name an address, a network or a host, or use "
-                               "--target-file or --self");
-    }
+    if (!failed)
+        failed = check_targets(subject, count || options->target_files.count, error);
     if (!failed && exclusions.count) {
         failed = address_set_subtract(&subject->targets, &exclusions);
         if (failed)
@@ -255,7 +306,13 @@ static int init_targets(struct scan_subject *subject, const struct command *comm
         failed = seal(&subject->targets, error);
     if (!failed && subject->targets.size == 0)
         failed = error_set(error, EINVAL, "no target is left: all of them are excluded");
+    if (!failed && reserved.count) {
+        failed = tell_reserved(command, &reserved, &subject->targets, &exclusions);
+        if (failed)
+            error_set(error, -failed, "no memory for the targets");
+    }
     address_set_release(&exclusions);
+    address_set_release(&reserved);
     return failed;
 }
 
@@ -309,6 +366,36 @@ int scan_subject_init(struct scan_subject *subject, const struct command *comman
     else
         *subject = made;
     return failed;
+}
+
+/* "19 days"; less than two of them as durations are written. */
+static const char *format_long(uint128_t seconds, char text[static TEXT_NUMBER_SIZE])
+{
+    const unsigned day = 86400, year = 365 * day;
+    char number[TEXT_NUMBER_SIZE];
+    if (seconds < 2 * day)
+        return text_duration((uint64_t)seconds * NANOSECONDS_PER_SECOND, text);
+    bool years = seconds >= 2 * (uint128_t)year;
+    text_grouped((uint64_t)(seconds / (years ? year : day)), number);
+    snprintf(text, TEXT_NUMBER_SIZE, "%.20s %s", number, years ? "years" : "days");
+    return text;
+}
+
+int scan_subject_check_width(const struct scan_subject *subject,
+                             const struct scan_command_options *options, struct error *error)
+{
+    const unsigned example = 10000; /* packets a second */
+    char addresses[TEXT_NUMBER_SIZE], time[TEXT_NUMBER_SIZE];
+    if (subject->targets.size <= WIDE || options->rate)
+        return 0;
+    uint128_t ports = (uint128_t)subject->targets.size * subject->ports.size;
+    if (options->shards)
+        ports /= options->shards;
+    return error_set(error, EINVAL,
+                     "%s addresses: say how fast with --rate N, in packets a second (one pass at "
+                     "10,000 takes %s)",
+                     text_grouped(subject->targets.size, addresses),
+                     format_long(ports / example, time));
 }
 
 int scan_subject_restore(struct scan_subject *subject, const struct checkpoint_data *data,

@@ -1,0 +1,15 @@
+/* The option -e of `scan`: the interface that packets must leave by. */
+#pragma once
+
+#include "cmd/scan_options.h"
+#include "net/address_set.h"
+
+/* The index of an interface. Returns 0, or -ENODEV with an error that lists those that there are.
+ */
+int scan_interface_find(const char *name, uint32_t *ret_index, struct error *error);
+
+/* Says on stderr, in one line, when the kernel itself would send to some of the targets by another
+ * interface than the one asked for. Looks at the first addresses of the first ranges only. */
+void scan_interface_compare(const struct command *command,
+                            const struct scan_command_options *options,
+                            const struct address_set *targets);

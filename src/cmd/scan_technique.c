@@ -1,0 +1,114 @@
+/* Choosing the technique of a scan. */
+#include "cmd/scan_technique.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define PREFERRED "tcp-syn"
+#define SOCKETS "tcp-connect" /* always there, and needs no rights */
+
+#define GIVE_RIGHT "sudo or 'setcap cap_net_raw+ep' gives the right"
+
+static const struct prober_class *find_technique(const char *name)
+{
+    for (size_t i = 0; prober_classes[i]; i++)
+        if (strcmp(prober_classes[i]->name, name) == 0)
+            return prober_classes[i];
+    return NULL;
+}
+
+/* Returns 0, or why not as a positive errno. */
+static int check_rights(const struct prober_class *class)
+{
+    return class->permitted ? class->permitted() : 0;
+}
+
+static int refuse_rights(const struct prober_class *class, int code, const char *otherwise,
+                         struct error *error)
+{
+    if (code == EPERM || code == EACCES)
+        return error_set(error, code,
+                         "no right to send raw packets (CAP_NET_RAW), which %s needs: " GIVE_RIGHT
+                         "%s",
+                         class->name, otherwise);
+    return error_set(error, code, "%s cannot be used here: %s%s", class->name, strerror(code),
+                     otherwise);
+}
+
+static int choose_default(const struct command *command, const struct scan_command_options *options,
+                          const struct prober_class **ret_class, struct error *error)
+{
+    const struct prober_class *class = find_technique(PREFERRED);
+    int code = class ? check_rights(class) : 0;
+    if (class && code == 0) {
+        *ret_class = class;
+        return 0;
+    }
+    /* Neither of these means anything to sockets. */
+    if (class && (options->privileged || options->interface))
+        return refuse_rights(class, code, "", error);
+    if (class && (code == EPERM || code == EACCES))
+        command_warn(command, "no right to send raw packets (CAP_NET_RAW): scanning through "
+                              "sockets, as -sT does without this line; " GIVE_RIGHT);
+    else if (class)
+        command_warn(command,
+                     "cannot send raw packets: %s: scanning through sockets, as -sT does "
+                     "without this line",
+                     strerror(code));
+    *ret_class = find_technique(SOCKETS);
+    return 0;
+}
+
+static bool same_words(const struct prober_class *one, const struct prober_class *other)
+{
+    return one->words.refused == other->words.refused && one->words.silence == other->words.silence;
+}
+
+/* A scan that is resumed goes on with its technique, whatever the rights are now, unless another
+ * one that speaks of the same states is asked for. */
+static int choose_again(const struct scan_command_options *options,
+                        const struct checkpoint_data *resumed,
+                        const struct prober_class **ret_class, struct error *error)
+{
+    const char *name = resumed->technique ? resumed->technique : SOCKETS;
+    const struct prober_class *earlier = find_technique(name), *asked = options->technique;
+    if (!earlier)
+        return error_set(error, EINVAL,
+                         "'%s' was begun with '%.32s', which this version does not have",
+                         options->resume, name);
+    if (asked && !same_words(asked, earlier))
+        return error_set(error, EINVAL,
+                         "'%s' was begun with %s, and %s asks something else: leave it out",
+                         options->resume, earlier->name, asked->name);
+    *ret_class = asked ? asked : earlier;
+    return 0;
+}
+
+int scan_technique_choose(const struct command *command, struct scan_command_options *options,
+                          const struct checkpoint_data *resumed, struct error *error)
+{
+    const struct prober_class *class = options->technique;
+    const struct prober_class *sockets = find_technique(SOCKETS);
+    if (!class && !resumed) {
+        int failed = choose_default(command, options, &class, error);
+        if (failed)
+            return failed;
+    } else if (resumed) {
+        int failed = choose_again(options, resumed, &class, error);
+        if (failed)
+            return failed;
+    }
+    int code = check_rights(class);
+    if (code)
+        return refuse_rights(class, code,
+                             !same_words(class, sockets) ? ""
+                             : resumed ? "; --resume with -sT goes on through sockets, without it"
+                                       : "; -sT scans through sockets, without it",
+                             error);
+    if (options->interface && class == sockets)
+        return error_set(error, EINVAL,
+                         "-e needs a technique that sends raw packets, such as -sS: sockets leave "
+                         "by the kernel's routes");
+    options->technique = class;
+    return 0;
+}
