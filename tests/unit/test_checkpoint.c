@@ -83,8 +83,9 @@ static const struct port_record records[RECORDS] = {
      .tries = 1,
      .rtt = UINT64_MAX,
      .time = UINT64_MAX},
-    {.index = 5, .state = STATE_OPEN, .reason = REASON_SYN_ACK, .tries = 3, .rtt = 77},
-    {.index = 6, .state = STATE_CLOSED, .reason = REASON_CONN_REFUSED, .tries = 3, .rtt = 78},
+    /* What a RST says is the technique's to know. */
+    {.index = 5, .state = STATE_OPEN, .reason = REASON_RESET, .tries = 3, .rtt = 77},
+    {.index = 6, .state = STATE_UNFILTERED, .reason = REASON_RESET, .tries = 3, .rtt = 78},
 };
 
 static const struct error_record errors[ERRORS] = {
@@ -252,7 +253,7 @@ static void many_records_come_back(void **state)
     assert_int_equal(checkpoint_create(&checkpoint, path, &header, NULL), 0);
     for (uint64_t i = 0; i < 100000; i++) {
         const struct port_record record = {.index = mix64(i) >> 1,
-                                           .state = (enum port_state)(1 + i % 3),
+                                           .state = (enum port_state)(1 + i % 4),
                                            .reason = (enum reason)(i % REASON_COUNT),
                                            .tries = (unsigned)(1 + i % SCAN_TRIES_MAXIMUM),
                                            .rtt = mix64(i + 1)};
@@ -416,6 +417,25 @@ static void foreign_files_are_refused(void **state)
     assert_string_equal(error.message, "cannot open '/nowhere/at all': No such file or directory");
 }
 
+/* Silence is nothing that came; no file tells of it. */
+static void states_that_nothing_makes_are_refused(void **state)
+{
+    (void)state;
+    static const enum port_state foreign[] = {STATE_SILENT, STATE_OPEN_FILTERED, STATE_COUNT, 255};
+    for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
+        const struct port_record record = {.index = 1, .state = foreign[i], .tries = 1};
+        struct checkpoint checkpoint;
+        assert_int_equal(checkpoint_create(&checkpoint, path, &header, NULL), 0);
+        assert_int_equal(checkpoint_add_port(&checkpoint, &record), 0);
+        assert_int_equal(checkpoint_write(&checkpoint, &positions[1], NULL), 0);
+        checkpoint_release(&checkpoint);
+        struct buffer bytes = read_file();
+        assert_refused(bytes.data, bytes.length, "is damaged before byte");
+        buffer_release(&bytes);
+        unlink(path);
+    }
+}
+
 /* ---- files that are there already ---- */
 
 static void nothing_is_replaced(void **state)
@@ -573,6 +593,7 @@ int main(void)
         TEST(blocks_stay_in_their_order),
         TEST(blocks_stay_with_their_header),
         TEST(foreign_files_are_refused),
+        TEST(states_that_nothing_makes_are_refused),
         TEST(nothing_is_replaced),
         TEST(a_file_belongs_to_one_scan_at_a_time),
         TEST(a_finished_scan_needs_no_file),
