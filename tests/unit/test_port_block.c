@@ -1,4 +1,5 @@
 /* Reserved source ports: nobody else gets them, and what comes for them is reset. */
+#include "net/packet.h"
 #include "net/port_block.h"
 
 #include <arpa/inet.h>
@@ -12,9 +13,14 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
+#endif
 
 enum { COUNT = 16 };
 
@@ -129,6 +135,100 @@ static void what_comes_is_refused(void **state)
     port_block_close(&block);
 }
 
+/* A socket that listens on a port of 127.0.0.1, which is told. */
+static int listen_somewhere(struct sockaddr_in *ret_address)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof(address);
+    const int descriptor = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(descriptor >= 0);
+    assert_int_equal(bind(descriptor, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(listen(descriptor, 4), 0);
+    assert_int_equal(getsockname(descriptor, (struct sockaddr *)&address, &length), 0);
+    *ret_address = address;
+    return descriptor;
+}
+
+/* Connects from a port of the block, if the kernel gives any. Returns 0 or the errno. */
+static int connect_from(const struct port_block *block, const struct sockaddr_in *to)
+{
+    const uint32_t last = block->first + block->count - 1u, range = last << 16 | block->first;
+    const int descriptor = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(descriptor >= 0);
+    int code = 0;
+    if (setsockopt(descriptor, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &range, sizeof(range)) != 0 ||
+        connect(descriptor, (const struct sockaddr *)to, sizeof(*to)) != 0)
+        code = errno;
+    close(descriptor);
+    return code;
+}
+
+static void no_connection_leaves_by_them(void **state)
+{
+    (void)state;
+    struct sockaddr_in to;
+    const int listener = listen_somewhere(&to);
+    struct port_block block = reserve(COUNT);
+    const struct port_block was = block;
+    const int reserved = connect_from(&was, &to);
+    port_block_close(&block);
+    const int given_back = connect_from(&was, &to);
+    close(listener);
+    if (reserved == ENOPROTOOPT)
+        skip(); /* Linux 6.3 was the first to let a socket choose its range */
+    assert_int_equal(reserved, EADDRNOTAVAIL);
+    assert_int_equal(given_back, 0);
+}
+
+/* Waits for a RST from one port of 127.0.0.1 to another among all that comes there. */
+static int reset_comes(int descriptor, uint16_t from, uint16_t to)
+{
+    unsigned char bytes[2048];
+    for (int packets = 0; packets < 100000; packets++) {
+        const ssize_t length = recv(descriptor, bytes, sizeof(bytes), 0);
+        struct ip_view ip;
+        struct tcp_view tcp;
+        if (length < 0)
+            return 0;
+        if (ip_view_parse(bytes, (size_t)length, false, &ip) && tcp_view_parse(&ip, false, &tcp) &&
+            tcp.flags & TCP_RST && tcp.source == from && tcp.destination == to)
+            return 1;
+    }
+    return 0;
+}
+
+static void late_answers_are_reset(void **state)
+{
+    (void)state;
+    const int one = 1;
+    const struct timeval patience = {.tv_sec = 30};
+    const int descriptor = socket(AF_INET, SOCK_RAW, IPPROTO_TCP);
+    if (descriptor < 0)
+        skip(); /* only root may send what a peer would */
+    assert_int_equal(setsockopt(descriptor, IPPROTO_IP, IP_HDRINCL, &one, sizeof(one)), 0);
+    assert_int_equal(setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)),
+                     0);
+    struct port_block block = reserve(2);
+    const struct address loopback = {.family = ADDRESS_IPV4, .value = INADDR_LOOPBACK};
+    const struct tcp_packet packet = {.source = loopback,
+                                      .destination = loopback,
+                                      .source_port = (uint16_t)(block.first + 1),
+                                      .destination_port = block.first,
+                                      .sequence = 1,
+                                      .acknowledgment = 2,
+                                      .flags = TCP_SYN | TCP_ACK,
+                                      .ttl = 64};
+    unsigned char bytes[TCP_PACKET_MAXIMUM];
+    const size_t length = tcp_packet_build(&packet, bytes);
+    const struct sockaddr_in to = {.sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(sendto(descriptor, bytes, length, 0, (const struct sockaddr *)&to, sizeof(to)),
+                     length);
+    assert_true(reset_comes(descriptor, block.first, (uint16_t)(block.first + 1)));
+    port_block_close(&block);
+    close(descriptor);
+}
+
 static void failure_leaves_nothing_behind(void **state)
 {
     (void)state;
@@ -166,6 +266,8 @@ int main(void)
         cmocka_unit_test(closing_gives_them_back),
         cmocka_unit_test(blocks_do_not_overlap),
         cmocka_unit_test(what_comes_is_refused),
+        cmocka_unit_test(no_connection_leaves_by_them),
+        cmocka_unit_test(late_answers_are_reset),
         cmocka_unit_test(failure_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
