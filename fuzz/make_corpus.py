@@ -335,7 +335,7 @@ def packets():
 # ---- packets that give back a cookie ----
 
 TECHNIQUES = ('syn', 'ack', 'fin', 'null', 'xmas', 'window', 'maimon')
-VERIFIED, MENDED = 0x40, 0x80
+PLUS_ONE, VERIFIED, MENDED = 0x20, 0x40, 0x80
 
 
 def cookie(source, destination, source_port, destination_port):
@@ -364,8 +364,8 @@ def judgements():
         'syn-closed6': judgement('syn', answer6(RST | ACK, tag=3, acknowledgment=six + 1)),
         'syn-wrong4': judgement('syn', answer4(tag=3, acknowledgment=four)),
         'syn-sum-wrong4': judgement('syn', answer4(tag=3, acknowledgment=four + 1)[:-1] + b'\1'),
-        'syn-mended4': judgement('syn', answer4(), VERIFIED | MENDED),
-        'syn-mended6': judgement('syn', answer6(), VERIFIED | MENDED),
+        'syn-mended4': judgement('syn', answer4(), VERIFIED | MENDED | PLUS_ONE),
+        'syn-mended6': judgement('syn', answer6(), VERIFIED | MENDED | PLUS_ONE),
         'unreachable4': judgement('syn', error4(3, 3, probe4(3, four)[:28], THEM4)),
         'unreachable6': judgement('syn', error6(1, 4, probe6(3, six), THEM6)),
         'exceeded4': judgement('fin', error4(11, 0, probe4(3, four))),
