@@ -12,6 +12,7 @@ import records
 
 DOCUMENTS = records.ROOT / "tests" / "unit" / "documents"
 DESCRIPTION = (records.ROOT / "docs" / "records.md").read_text()
+STATES = (records.ROOT / "docs" / "states.md").read_text()
 DTD = records.ROOT.parent / "shared" / "data" / "xml" / "nmap.dtd"  # not ours: see its notice
 
 
@@ -50,6 +51,30 @@ class Description(unittest.TestCase):
         row = r"^\| `(\w+)` \| `([\w-]+)` \| (.*) \|$"
         self.assertEqual(sorted(re.findall(row, DESCRIPTION, re.M)), sorted(expected))
         self.assertEqual(records.SCHEMA["$defs"]["reason"]["enum"], [name for name, _, _ in rows])
+
+
+    def test_techniques_are_the_probers(self):
+        source = (records.ROOT / "src" / "probe" / "probe.def").read_text()
+        names = [name.replace("_", "-") for name in re.findall(r"^PROBE\((\w+)", source, re.M)]
+        self.assertEqual(sorted(properties("scan")["prober"]["enum"]), sorted(names))
+        self.assertEqual(sorted(re.findall(r"^\| `(tcp-\w+)` \|", STATES, re.M)), sorted(names))
+        for name in names:
+            self.assertIn(f"`{name}`", section("scan"))
+
+    def test_what_answers_mean_is_what_the_probers_say(self):
+        """The states of refusals and silence in the table are those of each prober's `words`."""
+        words = re.compile(
+            r'\.name = "([\w-]+)".*?\.refused = STATE_(\w+), \.silence = STATE_(\w+)', re.S
+        )
+        for path in sorted((records.ROOT / "src" / "probe").glob("tcp_*.c")):
+            for name, refused, silence in words.findall(path.read_text()):
+                part = re.search(rf"^\| `{name}` .*?(?=^\| `|^\| all)", STATES, re.M | re.S)[0]
+                rows = re.findall(r"\| ([^|]+) \| `([^`]+)` \| `([\w-]+)` \|$", part, re.M)
+                with self.subTest(name):
+                    told = [state for _, state, reason in rows if reason == "no-response"]
+                    self.assertEqual(told, [silence.lower().replace("_", "\\|")])
+                    told = [state for answer, state, _ in rows if answer.startswith("RST")]
+                    self.assertIn(refused.lower(), told)
 
 
 class Schema(unittest.TestCase):
