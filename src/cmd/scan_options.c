@@ -502,9 +502,6 @@ const struct option scan_options[] = {
      .offset = FIELD(resume),
      .words = "@file"},
 
-    {.names = "-sS -sA -sF -sN -sX -sW -sM",
-     .help = "raw TCP probes are not in this version; use -sT",
-     .kind = OPTION_ABSENT},
     {.names = "-sU -sY -sZ -sO -sI -b",
      .help = "only TCP is in this version; " USE_TCP,
      .kind = OPTION_ABSENT},

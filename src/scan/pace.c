@@ -11,11 +11,17 @@
 
 #define LOOK_PERIOD (50 * NANOSECONDS_PER_MILLISECOND)
 #define BURST_TIME 0.01 /* seconds' worth of probes that may leave at once */
+#define WAKE_TIME 0.001 /* seconds' worth of probes that are worth waking up for */
 #define BURST_MINIMUM 2 /* so that a turn that comes late does not lose what it was late by */
 
 void pace_init(struct pace *pace, uint64_t rate, const char *tracking, uint64_t now)
 {
     *pace = (struct pace){.rate = rate, .tracking = tracking, .refilled = now, .tokens = 1};
+}
+
+void pace_set_rate(struct pace *pace, uint64_t rate)
+{
+    pace->rate = rate;
 }
 
 static bool read_number(const char *directory, const char *name, double *ret_number)
@@ -65,6 +71,8 @@ uint32_t pace_allow(struct pace *pace, uint32_t wanted, uint64_t now)
     pace->refilled = now;
     pace->tokens += passed * (double)pace->rate;
     pace->tokens = fmin(pace->tokens, burst);
+    if (pace->tokens < 1) /* it may have been overdrawn by what could not wait */
+        return 0;
     return pace->tokens < (double)wanted ? (uint32_t)pace->tokens : wanted;
 }
 
@@ -78,7 +86,8 @@ uint64_t pace_wait(const struct pace *pace)
 {
     if (pace->held_since || pace->rate == 0)
         return LOOK_PERIOD;
-    double missing = pace->tokens < 1 ? 1 - pace->tokens : 0;
+    double worth = fmax(1, (double)pace->rate * WAKE_TIME);
+    double missing = pace->tokens < worth ? worth - pace->tokens : 0;
     return (uint64_t)(missing * (double)NANOSECONDS_PER_SECOND / (double)pace->rate);
 }
 

@@ -20,6 +20,9 @@ struct pace {
 /* `tracking` is borrowed; a directory that is not there means no connection tracking. */
 void pace_init(struct pace *pace, uint64_t rate, const char *tracking, uint64_t now);
 
+/* Changes the rate from now on. */
+void pace_set_rate(struct pace *pace, uint64_t rate);
+
 /* How many of `wanted` probes may leave now. */
 uint32_t pace_allow(struct pace *pace, uint32_t wanted, uint64_t now);
 

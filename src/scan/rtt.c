@@ -44,3 +44,31 @@ uint64_t rtt_timeout(const struct rtt *host, const struct rtt *all, unsigned pas
     timeout *= pass;
     return timeout < limits->maximum ? timeout : limits->maximum;
 }
+
+static unsigned step_of(uint64_t nanoseconds)
+{
+    uint64_t scaled = nanoseconds / (NANOSECONDS_PER_MICROSECOND / RTT_STEPS) | RTT_STEPS;
+    unsigned octave = 63 - (unsigned)__builtin_clzll(scaled) - 3;
+    if (octave >= RTT_OCTAVES)
+        return RTT_STEPS * RTT_OCTAVES - 1;
+    return octave * RTT_STEPS + (unsigned)(scaled >> octave) % RTT_STEPS;
+}
+
+void rtt_spread_add(struct rtt_spread *spread, uint64_t nanoseconds)
+{
+    spread->steps[step_of(nanoseconds)]++;
+    spread->count++;
+}
+
+uint64_t rtt_spread_high(const struct rtt_spread *spread, double share)
+{
+    uint64_t above = (uint64_t)((1 - share) * (double)spread->count), sum = 0;
+    for (unsigned step = RTT_STEPS * RTT_OCTAVES; step-- > 0;) {
+        sum += spread->steps[step];
+        if (sum > above) {
+            uint64_t scaled = (uint64_t)(RTT_STEPS + step % RTT_STEPS + 1) << step / RTT_STEPS;
+            return scaled * (NANOSECONDS_PER_MICROSECOND / RTT_STEPS);
+        }
+    }
+    return 0;
+}

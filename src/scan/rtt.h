@@ -14,6 +14,19 @@ struct rtt {
  * (Karn and Partridge 1987). */
 void rtt_add(struct rtt *rtt, uint64_t nanoseconds);
 
+/* How round trips are spread: a histogram with eight steps an octave, from a microsecond up. */
+#define RTT_STEPS 8
+#define RTT_OCTAVES 25
+struct rtt_spread {
+    uint64_t count;
+    uint64_t steps[RTT_STEPS * RTT_OCTAVES];
+};
+
+void rtt_spread_add(struct rtt_spread *spread, uint64_t nanoseconds);
+
+/* Nanoseconds that the given share of the round trips does not exceed (to an eighth); 0 of none. */
+uint64_t rtt_spread_high(const struct rtt_spread *spread, double share);
+
 struct rtt_limits {
     uint64_t initial; /* nanoseconds: for a host that has not answered yet */
     uint64_t minimum, maximum;

@@ -1,0 +1,497 @@
+/* The raw prober: packets of our own making, over whatever link the kernel's route names.
+ *
+ * It remembers nothing about a probe. What an answer is about, and whether it is one, its bytes say
+ * (judge.h); when a probe left, the scan loop knows from the order. Only probes whose next hop has
+ * still to be found wait here, and those that this machine cannot send. */
+#include "probe/raw.h"
+
+#include "base/clock.h"
+#include "net/port_block.h"
+#include "net/resolve.h"
+#include "probe/judge.h"
+#include "probe/neighbour.h"
+#include "scan/link.h"
+
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define FRAMES 64    /* packets handed to a link at a time */
+#define LINKS 4      /* open at the same time at most */
+#define WAITING 8192 /* probes whose next hop is being asked for, at most */
+#define ASK_PERIOD (10 * NANOSECONDS_PER_MILLISECOND)
+#define ASK_BURST 64 /* neighbours asked in such a time: what a network takes without a storm */
+#define MISSED_PERIOD 512 /* packets */
+#define TTL 64
+#define WINDOW 1024
+#define MSS4 1460
+#define MSS6 1440
+
+struct raw {
+    struct prober base;
+    const struct technique *technique;
+    struct prober_options options;
+    struct cookies cookies;
+    struct port_block ports;
+    struct routes *routes;
+    struct link *links[LINKS]; /* in the order in which they are tried */
+    unsigned link_count;
+    struct link *receiver;
+    struct address_set self;
+
+    struct outgoing frames[FRAMES];
+    unsigned char memory[FRAMES][LINK_HEADROOM + TCP_PACKET_MAXIMUM];
+    unsigned frame_count;
+    struct link *frame_link;
+
+    struct neighbours neighbours;
+    uint64_t asked;        /* monotonic: when neighbours were asked last */
+    struct probe *waiting; /* WAITING of them */
+    uint32_t waiting_count;
+    uint64_t changes; /* of the neighbours when the waiting ones were looked at last */
+
+    struct reply *ready; /* WAITING + FRAMES of them, for collect() */
+    uint32_t ready_head, ready_count;
+
+    uint64_t packets, refused, received;
+    uint64_t missed, looked; /* and how many were received when that was looked up */
+};
+
+/* ---- replies of our own ---- */
+
+static struct reply *reply_add(struct raw *self, const struct probe *probe, enum reply_kind kind)
+{
+    struct reply *reply = &self->ready[self->ready_head + self->ready_count++];
+    *reply = (struct reply){
+        .index = probe->index, .position = probe->position, .tag = probe->tag, .kind = kind};
+    return reply;
+}
+
+static void reply_failure(struct raw *self, const struct probe *probe, int code)
+{
+    reply_add(self, probe, REPLY_FAILURE)->code = code;
+}
+
+/* Nobody on the link has the next hop's address. If that is the target itself, this says of it what
+ * the last router of a remote one would say. */
+static void reply_missing(struct raw *self, const struct probe *probe, const struct route *route)
+{
+    if (route->gateway.family != ADDRESS_NONE) {
+        reply_failure(self, probe, EHOSTUNREACH);
+        return;
+    }
+    struct reply *reply = reply_add(self, probe, REPLY_ANSWER);
+    reply->state = STATE_FILTERED;
+    reply->reason = REASON_HOST_UNREACH;
+    reply->from = route->source;
+    reply->rtt = 1;
+}
+
+/* How many more can be added before collect() takes some. */
+static uint32_t ready_room(const struct raw *self)
+{
+    return WAITING + FRAMES - self->ready_head - self->ready_count;
+}
+
+/* ---- sending ---- */
+
+static struct link *find_link(const struct raw *self, const struct route *route)
+{
+    for (unsigned i = 0; i < self->link_count; i++)
+        if (self->links[i]->class->carries && self->links[i]->class->carries(route))
+            return self->links[i];
+    return NULL;
+}
+
+static bool passes(int code)
+{
+    return code == ENOBUFS || code == EAGAIN || code == ENOMEM || code == EINTR;
+}
+
+static void build(struct raw *self, const struct probe *probe, const struct route *route,
+                  const unsigned char *hardware)
+{
+    const struct technique *technique = self->technique;
+    uint16_t source_port = (uint16_t)(self->cookies.first_port + probe->tag);
+    uint32_t cookie = cookie_of(&self->cookies, &route->source, &probe->to.address, source_port,
+                                probe->to.port.number);
+    bool four = probe->to.address.family == ADDRESS_IPV4;
+    const struct tcp_packet packet = {
+        .source = route->source,
+        .destination = probe->to.address,
+        .source_port = source_port,
+        .destination_port = probe->to.port.number,
+        .sequence = cookie,
+        .acknowledgment = technique->acknowledges ? cookie : 0,
+        .window = WINDOW,
+        .flags = technique->flags,
+        .ttl = TTL,
+        .mss = !technique->option ? 0
+               : four             ? MSS4
+                                  : MSS6,
+        .identification = (uint16_t)(cookie ^ cookie >> 16),
+    };
+    struct outgoing *frame = &self->frames[self->frame_count];
+    frame->bytes = self->memory[self->frame_count] + LINK_HEADROOM;
+    frame->length = (uint16_t)tcp_packet_build(&packet, frame->bytes);
+    frame->route = route;
+    frame->to = probe->to.address;
+    if (hardware)
+        memcpy(frame->next_hop, hardware, HARDWARE_SIZE);
+    self->frame_count++;
+}
+
+enum placing {
+    PLACED,  /* it waits among the frames */
+    SETTLED, /* it got a reply, or waits for its next hop */
+    FULL,    /* the frames have to leave first, or there is no room */
+};
+
+static enum placing place_waiting(struct raw *self, const struct probe *probe)
+{
+    if (self->waiting_count == WAITING)
+        return FULL;
+    self->waiting[self->waiting_count++] = *probe;
+    return SETTLED;
+}
+
+/* Finds out how a probe is to leave and gathers its packet. */
+static enum placing place(struct raw *self, const struct probe *probe)
+{
+    const struct route *route = routes_find(self->routes, &probe->to.address);
+    struct link *link = route && !route->code ? find_link(self, route) : NULL;
+    const unsigned char *hardware = NULL;
+    if (!link) {
+        reply_failure(self, probe, !route ? ENOMEM : route->code ? route->code : ENETUNREACH);
+        return SETTLED;
+    }
+    if (self->frame_count && (link != self->frame_link || self->frame_count == FRAMES))
+        return FULL;
+    if (link->class->resolves) {
+        bool direct = route->gateway.family == ADDRESS_NONE;
+        const struct neighbour *neighbour = neighbours_find(
+            &self->neighbours, self->routes, route, direct ? &probe->to.address : &route->gateway);
+        if (neighbour && neighbour->state == NEIGHBOUR_ASKED)
+            return place_waiting(self, probe);
+        if (!neighbour || neighbour->state == NEIGHBOUR_MISSING) {
+            if (neighbour)
+                reply_missing(self, probe, route);
+            else
+                reply_failure(self, probe, ENOMEM);
+            return SETTLED;
+        }
+        hardware = neighbour->hardware;
+    }
+    self->frame_link = link;
+    build(self, probe, route, hardware);
+    return PLACED;
+}
+
+/* Sends what has been gathered of the probes before `end`. One that this machine does not let leave
+ * gets a failure. Returns the first that is to be offered again; those after it which were settled
+ * already are then settled twice, which costs nothing. */
+static size_t send_gathered(struct raw *self, const struct probe *probes, const size_t *places,
+                            size_t end)
+{
+    unsigned done = 0;
+    while (done < self->frame_count) {
+        int code = 0;
+        struct link *link = self->frame_link;
+        size_t sent = link->class->send(link, self->frames + done, self->frame_count - done, &code);
+        self->packets += sent;
+        done += (unsigned)sent;
+        if (done == self->frame_count)
+            break;
+        if (passes(code)) {
+            size_t first = places[done];
+            self->refused++;
+            self->frame_count = 0;
+            return first;
+        }
+        reply_failure(self, &probes[places[done]], code ? code : EIO);
+        done++;
+    }
+    self->frame_count = 0;
+    return end;
+}
+
+size_t raw_submit(struct prober *base, const struct probe *probes, size_t count)
+{
+    struct raw *self = (struct raw *)base;
+    size_t places[FRAMES]; /* which probe each frame is of */
+    size_t at = 0;
+    while (at < count && ready_room(self) > FRAMES) {
+        enum placing placing = place(self, &probes[at]);
+        if (placing == PLACED)
+            places[self->frame_count - 1] = at;
+        if (placing != FULL) {
+            at++;
+            continue;
+        }
+        if (!self->frame_count)
+            return at;
+        size_t next = send_gathered(self, probes, places, at);
+        if (next < at)
+            return next;
+    }
+    return send_gathered(self, probes, places, at);
+}
+
+/* ---- next hops ---- */
+
+static void ask(struct raw *self, const struct neighbour *neighbour)
+{
+    unsigned char memory[LINK_HEADROOM + NEIGHBOUR_PACKET];
+    struct outgoing frame = {
+        .bytes = memory + LINK_HEADROOM, .route = neighbour->route, .to = neighbour->address};
+    struct link *link = find_link(self, neighbour->route);
+    int code = 0;
+    frame.length = (uint16_t)neighbour_request(neighbour, frame.bytes, frame.next_hop);
+    link->class->send(link, &frame, 1, &code); /* one that is lost is sent again */
+}
+
+/* Offers the probes that have waited for their next hops anew. */
+static void resume_waiting(struct raw *self)
+{
+    uint32_t count = self->waiting_count, at = 0, kept = 0;
+    self->changes = self->neighbours.changes;
+    self->waiting_count = 0; /* place() puts those that go on waiting back, behind us */
+    while (at < count) {
+        uint32_t part = count - at < FRAMES ? count - at : FRAMES;
+        struct probe probes[FRAMES];
+        memcpy(probes, self->waiting + at, part * sizeof(*probes));
+        uint32_t taken = (uint32_t)raw_submit(&self->base, probes, part);
+        kept = self->waiting_count;
+        at += taken;
+        if (taken < part)
+            break;
+    }
+    memmove(self->waiting + kept, self->waiting + at, (count - at) * sizeof(*self->waiting));
+    self->waiting_count = kept + count - at;
+    if (at < count)
+        self->changes--; /* and look again soon */
+}
+
+static void look_after_neighbours(struct raw *self, uint64_t now)
+{
+    if (self->neighbours.waiting && now - self->asked >= ASK_PERIOD) {
+        self->asked = now;
+        for (int i = 0; i < ASK_BURST; i++) {
+            const struct neighbour *neighbour = neighbours_due(&self->neighbours, now);
+            if (!neighbour)
+                break;
+            ask(self, neighbour);
+        }
+    }
+    if (self->waiting_count && self->changes != self->neighbours.changes)
+        resume_waiting(self);
+}
+
+/* ---- receiving ---- */
+
+/* Until when a probe to `address` may have waited for its next hop. */
+static uint64_t waited_until(struct raw *self, const struct address *address)
+{
+    const struct route *route = self->neighbours.count ? routes_find(self->routes, address) : NULL;
+    if (!route || route->code)
+        return 0;
+    const struct neighbour *neighbour = neighbours_get(
+        &self->neighbours, route->gateway.family == ADDRESS_NONE ? address : &route->gateway,
+        route->interface.index);
+    return neighbour ? neighbour->known : 0;
+}
+
+/* That this machine cannot deliver is no state of another one's port: it has been, or will be, told
+ * as a failure. */
+static bool is_own_word(const struct raw *self, const struct heard *heard)
+{
+    uint64_t index;
+    return heard->from.family != ADDRESS_NONE &&
+           address_set_find(&self->self, &heard->from, &index) &&
+           !address_set_find(&self->self, &heard->to.address, &index);
+}
+
+static bool take_packet(struct raw *self, const struct incoming *packet, struct reply *reply)
+{
+    struct heard heard;
+    uint64_t index;
+    if (neighbours_hear(&self->neighbours, packet->protocol, packet->interface, packet->bytes,
+                        packet->length, packet->time))
+        return false;
+    if (!judge_packet(self->technique, &self->cookies, packet->bytes, packet->length,
+                      packet->verified, &heard) ||
+        is_own_word(self, &heard))
+        return false;
+    if (address_is_link_local(&heard.to.address) && heard.to.address.family == ADDRESS_IPV6)
+        heard.to.address.scope = packet->interface;
+    if (!plan_find(self->options.plan, &heard.to, &index))
+        return false;
+    *reply = (struct reply){
+        .index = index,
+        .tag = heard.tag,
+        .kind = REPLY_ANSWER,
+        .state = heard.verdict.state,
+        .reason = heard.verdict.reason,
+        .from = heard.from,
+        .time = packet->time,
+        .waited = waited_until(self, &heard.to.address),
+    };
+    return true;
+}
+
+/* What the link had no room for: looked up now and then, because the kernel has to be asked. */
+static void look_up_missed(struct raw *self)
+{
+    if (self->received - self->looked < MISSED_PERIOD)
+        return;
+    self->looked = self->received;
+    self->missed = self->receiver->class->facts(self->receiver).missed;
+}
+
+size_t raw_collect(struct prober *base, uint64_t wait, struct reply *replies, size_t room)
+{
+    struct raw *self = (struct raw *)base;
+    struct incoming packets[FRAMES];
+    size_t given = 0;
+    uint64_t now = 0;
+    if (self->neighbours.waiting || self->waiting_count) {
+        now = clock_monotonic();
+        look_after_neighbours(self, now);
+        wait = wait < ASK_PERIOD ? wait : ASK_PERIOD;
+    }
+    for (; given < room && self->ready_count; given++, self->ready_count--)
+        replies[given] = self->ready[self->ready_head++];
+    if (!self->ready_count)
+        self->ready_head = 0;
+    while (given < room) {
+        size_t left = room - given;
+        size_t count = self->receiver->class->receive(self->receiver, given ? 0 : wait, packets,
+                                                      left < FRAMES ? left : FRAMES);
+        for (size_t i = 0; i < count; i++)
+            given += take_packet(self, &packets[i], &replies[given]);
+        self->receiver->class->release(self->receiver);
+        self->received += count;
+        if (count < FRAMES)
+            break;
+        wait = 0;
+    }
+    look_up_missed(self);
+    return given;
+}
+
+struct prober_facts raw_facts(const struct prober *base)
+{
+    const struct raw *self = (const struct raw *)base;
+    return (struct prober_facts){
+        .capacity = UINT32_MAX,
+        .in_flight = self->waiting_count + self->ready_count,
+        .packets = self->packets,
+        .refused = self->refused,
+        .missed = self->missed,
+    };
+}
+
+/* ---- opening ---- */
+
+int raw_permitted(void)
+{
+    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno;
+    close(fd);
+    return 0;
+}
+
+void raw_close(struct prober *base)
+{
+    struct raw *self = (struct raw *)base;
+    if (!self)
+        return;
+    for (unsigned i = 0; i < self->link_count; i++)
+        self->links[i]->class->close(self->links[i]);
+    routes_close(self->routes);
+    port_block_close(&self->ports);
+    neighbours_release(&self->neighbours);
+    address_set_release(&self->self);
+    free(self->waiting);
+    free(self->ready);
+    free(self);
+}
+
+static int open_link(struct raw *self, const struct link_class *class,
+                     const struct link_options *options, struct error *error)
+{
+    struct link *link = NULL;
+    int failed = class->open(options, &link, error);
+    if (failed)
+        return failed;
+    self->links[self->link_count++] = link;
+    if (class->receive && !self->receiver)
+        self->receiver = link;
+    return 0;
+}
+
+/* The one that was asked for, or all but those that are files. */
+static int open_links(struct raw *self, struct error *error)
+{
+    const struct link_options options = {
+        .first_port = self->ports.first,
+        .last_port = (uint16_t)(self->ports.first + self->ports.count - 1),
+        .path = self->options.link_path,
+    };
+    if (self->options.link)
+        return open_link(self, self->options.link, &options, error);
+    for (size_t i = 0; link_classes[i] && self->link_count < LINKS; i++) {
+        if (link_classes[i]->file)
+            continue;
+        int failed = open_link(self, link_classes[i], &options, error);
+        if (failed)
+            return failed;
+    }
+    return 0;
+}
+
+static int open_all(struct raw *self, struct error *error)
+{
+    int failed = port_block_open(PROBE_TAGS, &self->ports, error);
+    if (!failed)
+        failed = routes_open(self->options.interface, &self->routes, error);
+    if (!failed)
+        failed = open_links(self, error);
+    if (!failed)
+        failed = resolve_self(ADDRESS_NONE, &self->self, error);
+    if (!failed)
+        failed = address_set_seal(&self->self);
+    if (failed)
+        return failed;
+    self->cookies = (struct cookies){
+        .key = {{random_u64(), random_u64()}},
+        .first_port = self->ports.first,
+    };
+    return 0;
+}
+
+int raw_open(const struct prober_class *class, const struct prober_options *options,
+             struct prober **ret_prober, struct error *error)
+{
+    struct raw *self = calloc(1, sizeof(*self));
+    if (!self)
+        return error_set(error, ENOMEM, "no memory for the prober");
+    self->base.class = class;
+    self->technique = class->technique;
+    self->options = *options;
+    self->waiting = calloc(WAITING, sizeof(*self->waiting));
+    self->ready = calloc(WAITING + FRAMES, sizeof(*self->ready));
+    int failed = self->waiting && self->ready
+                     ? open_all(self, error)
+                     : error_set(error, ENOMEM, "no memory for the prober");
+    if (failed) {
+        raw_close(&self->base);
+        return failed;
+    }
+    *ret_prober = &self->base;
+    return 0;
+}

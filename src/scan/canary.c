@@ -1,0 +1,168 @@
+/* The table of canaries and their epochs. */
+#include "scan/canary.h"
+
+#include "base/clock.h"
+
+#define MISSED_MAXIMUM 4
+#define MOSTLY                                                                                     \
+    0.7 /* of an epoch's canaries: when so many answer, one that does not is to blame              \
+         */
+
+static struct canary_epoch *current(struct canaries *canaries)
+{
+    return &canaries->epochs[canaries->epoch % CANARY_EPOCHS];
+}
+
+static uint8_t tag_of(uint64_t epoch)
+{
+    return (uint8_t)(CANARY_TAG + epoch % CANARY_EPOCHS);
+}
+
+static void begin(struct canaries *canaries, uint64_t now)
+{
+    *current(canaries) = (struct canary_epoch){.began = now, .valid = true};
+}
+
+void canaries_init(struct canaries *canaries, uint64_t now)
+{
+    *canaries = (struct canaries){.key = key_from_seed(random_u64())};
+    begin(canaries, now);
+}
+
+void canaries_offer(struct canaries *canaries, uint64_t index)
+{
+    uint64_t place = canaries->seen++;
+    if (place >= CANARIES)
+        place = siphash(&canaries->key, &place, sizeof(place)) % canaries->seen;
+    if (canaries->count < CANARIES)
+        place = canaries->count++;
+    if (place < CANARIES)
+        canaries->items[place] = (struct canary){.index = index};
+}
+
+void canaries_forget(struct canaries *canaries, uint64_t first, uint64_t end)
+{
+    for (uint32_t i = 0; i < canaries->count;)
+        if (canaries->items[i].index >= first && canaries->items[i].index < end)
+            canaries->items[i] = canaries->items[--canaries->count];
+        else
+            i++;
+}
+
+void canaries_count(struct canaries *canaries, uint64_t packets, uint64_t refused, uint64_t missed)
+{
+    struct canary_epoch *epoch = current(canaries);
+    epoch->packets += packets;
+    epoch->refused += refused;
+    epoch->missed += missed;
+}
+
+bool canaries_next(struct canaries *canaries, uint64_t now, uint64_t *ret_index, uint8_t *ret_tag)
+{
+    struct canary_epoch *epoch = current(canaries);
+    uint8_t tag = tag_of(canaries->epoch);
+    if (epoch->asked >= CANARY_WANTED || epoch->asked >= canaries->count ||
+        (uint64_t)epoch->asked * CANARY_STRIDE > epoch->packets)
+        return false;
+    if (canaries->cursor >= canaries->count)
+        canaries->cursor = 0;
+    struct canary *canary = &canaries->items[canaries->cursor++];
+    /* The table may have changed under the cursor; an epoch asks each port once. */
+    if (canary->tag == tag && canary->asked >= epoch->began)
+        return false;
+    canary->tag = tag;
+    canary->asked = now;
+    canary->heard = false;
+    epoch->asked++;
+    *ret_index = canary->index;
+    *ret_tag = tag;
+    return true;
+}
+
+void canaries_hear(struct canaries *canaries, uint64_t index, uint8_t tag, uint64_t time)
+{
+    struct canary_epoch *epoch = &canaries->epochs[tag % CANARY_EPOCHS];
+    for (uint32_t i = 0; i < canaries->count; i++) {
+        struct canary *canary = &canaries->items[i];
+        if (canary->index != index || canary->tag != tag || canary->heard)
+            continue;
+        uint64_t rtt = time > canary->asked ? time - canary->asked : 1;
+        canary->heard = true;
+        canary->missed = 0;
+        if (!canary->least || rtt < canary->least)
+            canary->least = rtt;
+        epoch->heard++;
+        epoch->delay += rtt - canary->least;
+        return;
+    }
+}
+
+static void end(struct canaries *canaries, uint64_t now)
+{
+    current(canaries)->ended = now;
+    canaries->epoch++;
+    if (canaries->epoch - canaries->judged >= CANARY_EPOCHS)
+        canaries->judged = canaries->epoch - CANARY_EPOCHS + 1;
+    begin(canaries, now);
+}
+
+void canaries_turn(struct canaries *canaries, uint64_t now, uint64_t length)
+{
+    const struct canary_epoch *epoch = current(canaries);
+    if (now - epoch->began < length)
+        return;
+    uint32_t wanted = canaries->count < CANARY_WANTED ? canaries->count : CANARY_WANTED;
+    bool enough = epoch->asked >= wanted && wanted > 0;
+    if (enough || now - epoch->began > 20 * length)
+        end(canaries, now);
+}
+
+/* A port that is silent while the others answer says something about itself and not about the
+ * path. */
+static void blame_silent(struct canaries *canaries, uint8_t tag)
+{
+    for (uint32_t i = 0; i < canaries->count;) {
+        struct canary *canary = &canaries->items[i];
+        if (canary->tag == tag && !canary->heard && ++canary->missed >= MISSED_MAXIMUM)
+            *canary = canaries->items[--canaries->count];
+        else
+            i++;
+    }
+}
+
+bool canaries_judge(struct canaries *canaries, uint64_t now, uint64_t grace,
+                    struct epoch *ret_epoch)
+{
+    while (canaries->judged < canaries->epoch) {
+        const struct canary_epoch *epoch = &canaries->epochs[canaries->judged % CANARY_EPOCHS];
+        if (epoch->valid && epoch->heard < epoch->asked && now - epoch->ended < grace)
+            return false;
+        uint8_t tag = tag_of(canaries->judged++);
+        if (!epoch->valid || epoch->ended <= epoch->began)
+            continue;
+        double seconds = (double)(epoch->ended - epoch->began) / (double)NANOSECONDS_PER_SECOND;
+        *ret_epoch = (struct epoch){
+            .rate = (double)epoch->packets / seconds,
+            .asked = epoch->asked,
+            .heard = epoch->heard,
+            .delay =
+                epoch->heard ? (double)epoch->delay / epoch->heard / NANOSECONDS_PER_SECOND : -1,
+            .refused = epoch->refused,
+            .missed = epoch->missed,
+        };
+        if (epoch->heard < epoch->asked && epoch->heard >= MOSTLY * epoch->asked)
+            blame_silent(canaries, tag);
+        return true;
+    }
+    return false;
+}
+
+void canaries_restart(struct canaries *canaries, uint64_t now)
+{
+    for (unsigned i = 0; i < CANARY_EPOCHS; i++)
+        canaries->epochs[i].valid = false;
+    if (current(canaries)->packets)
+        end(canaries, now);
+    else
+        begin(canaries, now);
+}

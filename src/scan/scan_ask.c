@@ -1,0 +1,223 @@
+/* What leaves: the order's next silent ports, canaries, and how fast and how long. */
+#include "scan/scan_inner.h"
+
+#include "base/clock.h"
+
+#define WALK 65536 /* positions looked at between two looks at the clock */
+#define EXTRAS 16  /* canaries handed over in one turn */
+#define SHORTAGE                                                                                   \
+    (10 * NANOSECONDS_PER_MILLISECOND) /* until a machine is asked again that is out of something  \
+                                        */
+#define SHORTAGE_STATELESS NANOSECONDS_PER_MILLISECOND
+
+/* An epoch of canaries lasts at least so long, and longer where the rate is settled. */
+#define EPOCH (2 * NANOSECONDS_PER_MILLISECOND)
+#define EPOCH_SETTLED (50 * NANOSECONDS_PER_MILLISECOND)
+
+/* Of the round trips, what a probe may take longer than most before it counts as unanswered. */
+#define SLOWEST 0.999
+#define PATIENCE_LEAST (25 * NANOSECONDS_PER_MILLISECOND)
+#define PATIENCE_MARGIN (5 * NANOSECONDS_PER_MILLISECOND)
+
+/* ---- the order ---- */
+
+static uint64_t index_at(const struct scan *scan, uint64_t position)
+{
+    if (scan->options.shards > 1)
+        position = scan->options.shard + position * scan->options.shards;
+    return order_at(&scan->order, position);
+}
+
+/* Fills the empty batch with the next silent indexes of the order. */
+static void batch_fill(struct scan *scan)
+{
+    uint64_t end =
+        scan->positions - scan->at.position > WALK ? scan->at.position + WALK : scan->positions;
+    uint8_t tag = (uint8_t)((scan->at.pass - 1) % PASS_TAGS);
+    scan->batch_count = scan->batch_done = 0;
+    while (scan->at.position < end && scan->batch_count < BATCH) {
+        uint64_t position = scan->at.position++;
+        uint64_t index = index_at(scan, position);
+        if (ledger_get(&scan->ledger, index) != STATE_SILENT || book_has_failed(scan, index))
+            continue;
+        scan->batch[scan->batch_count++] = (struct probe){
+            .to = plan_endpoint(scan->plan, index),
+            .index = index,
+            .position = position,
+            .tag = tag,
+        };
+    }
+}
+
+/* Hands over up to `allowed` probes of the batch. Returns whether all of them were taken. */
+static bool batch_submit(struct scan *scan, uint32_t allowed)
+{
+    const struct probe *probes = &scan->batch[scan->batch_done];
+    if (!allowed)
+        return true;
+    if (scan->class->stateless)
+        sent_log_add(&scan->log, scan->at.pass, probes->position, clock_monotonic());
+    size_t taken = scan->class->submit(scan->prober, probes, allowed);
+    scan->batch_done += (uint32_t)taken;
+    scan->at.probes += taken;
+    scan->sent = scan->clock;
+    pace_spend(&scan->pace, (uint32_t)taken);
+    return taken == allowed;
+}
+
+uint64_t ask_position(const struct scan *scan)
+{
+    uint64_t position = scan->at.position;
+    if (scan->batch_done < scan->batch_count && scan->batch[scan->batch_done].position < position)
+        position = scan->batch[scan->batch_done].position;
+    return position;
+}
+
+uint64_t ask_settled_position(const struct scan *scan)
+{
+    uint64_t position = ask_position(scan), oldest = UINT64_MAX;
+    if (!scan->prober)
+        return position;
+    if (!scan->class->stateless)
+        oldest = scan->class->oldest(scan->prober);
+    else if (scan->clock > scan->patience)
+        oldest = sent_log_position(&scan->log, scan->at.pass, scan->clock - scan->patience);
+    return oldest < position ? oldest : position;
+}
+
+/* ---- with a prober that keeps attempts ---- */
+
+static uint64_t turn_with_window(struct scan *scan)
+{
+    struct prober_facts facts = scan->class->facts(scan->prober);
+    uint32_t left = scan->batch_count - scan->batch_done;
+    uint32_t room = scan->window > facts.in_flight ? scan->window - facts.in_flight : 0;
+    uint32_t wanted = left < room ? left : room;
+    if (left == 0)
+        return scan->at.position < scan->positions ? 0 : facts.in_flight ? TICK : 1;
+    if (wanted == 0)
+        return TICK; /* until a reply makes room */
+    uint32_t allowed = pace_allow(&scan->pace, wanted, scan->clock);
+    if (!batch_submit(scan, allowed))
+        return SHORTAGE;
+    uint64_t wait = allowed < wanted ? pace_wait(&scan->pace) : 0;
+    return wait < TICK ? wait : TICK;
+}
+
+/* ---- with a stateless one ---- */
+
+uint64_t ask_patience(struct scan *scan)
+{
+    const struct rtt_limits *limits = &scan->options.timeouts;
+    uint64_t samples = scan->spread.count;
+    if (scan->patience && samples - scan->patience_samples <= scan->patience_samples / 8)
+        return scan->patience;
+    uint64_t least = limits->minimum ? limits->minimum : PATIENCE_LEAST;
+    uint64_t patience = limits->initial;
+    if (samples)
+        patience = 2 * rtt_spread_high(&scan->spread, SLOWEST) + PATIENCE_MARGIN;
+    if (patience < least)
+        patience = least;
+    scan->patience = patience < limits->maximum ? patience : limits->maximum;
+    scan->patience_samples = samples;
+    return scan->patience;
+}
+
+static uint64_t epoch_length(struct scan *scan)
+{
+    uint64_t length = ask_patience(scan) / (CANARY_EPOCHS - 3);
+    uint64_t asking = (uint64_t)(CANARY_WANTED * CANARY_STRIDE / scan->steer.rate *
+                                 (double)NANOSECONDS_PER_SECOND);
+    uint64_t least = scan->steer.ceiling > 0 ? EPOCH_SETTLED : EPOCH;
+    length = length > asking ? length : asking;
+    return length > least ? length : least;
+}
+
+/* Lets the canaries of the past steer the pace. */
+static void steer(struct scan *scan)
+{
+    struct prober_facts facts = scan->class->facts(scan->prober);
+    struct epoch epoch;
+    canaries_count(&scan->canaries, facts.packets - scan->packets, facts.refused - scan->refused,
+                   facts.missed - scan->missed);
+    scan->packets = facts.packets;
+    scan->refused = facts.refused;
+    scan->missed = facts.missed;
+    canaries_turn(&scan->canaries, scan->clock, epoch_length(scan));
+    while (canaries_judge(&scan->canaries, scan->clock, ask_patience(scan), &epoch)) {
+        if (!steer_judge(&scan->steer, &epoch))
+            continue;
+        canaries_restart(&scan->canaries, scan->clock);
+        pace_set_rate(&scan->pace, (uint64_t)scan->steer.rate);
+    }
+}
+
+/* Asks canaries as far as the pace lets them. */
+static void ask_canaries(struct scan *scan)
+{
+    struct probe probes[EXTRAS];
+    uint32_t count = 0;
+    while (count < EXTRAS &&
+           canaries_next(&scan->canaries, scan->clock, &probes[count].index, &probes[count].tag)) {
+        probes[count].to = plan_endpoint(scan->plan, probes[count].index);
+        probes[count++].position = 0;
+    }
+    if (count)
+        pace_spend(&scan->pace, (uint32_t)scan->class->submit(scan->prober, probes, count));
+}
+
+static uint64_t turn_stateless(struct scan *scan)
+{
+    uint32_t wanted = scan->batch_count - scan->batch_done;
+    if (wanted == 0 && scan->at.position < scan->positions)
+        return 0;
+    if (wanted == 0) {
+        uint64_t end = scan->sent + ask_patience(scan);
+        scan->paused = true;
+        if (book_count_silent(scan) == 0)
+            return 1;
+        return end > scan->clock && end - scan->clock < TICK ? end - scan->clock : TICK;
+    }
+    if (scan->paused) {
+        canaries_restart(&scan->canaries, scan->clock);
+        scan->paused = false;
+    }
+    steer(scan);
+    uint32_t allowed = pace_allow(&scan->pace, wanted, scan->clock);
+    if (allowed)
+        ask_canaries(scan);
+    if (!batch_submit(scan, allowed))
+        return SHORTAGE_STATELESS;
+    uint64_t wait = allowed < wanted ? pace_wait(&scan->pace) : 0;
+    return wait < TICK ? wait : TICK;
+}
+
+/* ---- both ---- */
+
+uint64_t ask_turn(struct scan *scan)
+{
+    if (scan->batch_done == scan->batch_count)
+        batch_fill(scan);
+    return scan->class->stateless ? turn_stateless(scan) : turn_with_window(scan);
+}
+
+bool ask_is_over(struct scan *scan)
+{
+    if (scan->at.position < scan->positions || scan->batch_done < scan->batch_count ||
+        scan->class->facts(scan->prober).in_flight)
+        return false;
+    return !scan->class->stateless || scan->clock >= scan->sent + ask_patience(scan) ||
+           book_count_silent(scan) == 0;
+}
+
+const char *ask_limit(const struct scan *scan)
+{
+    struct prober_facts facts = {0};
+    if (scan->pace.held_since)
+        return "connection tracking table";
+    if (scan->prober)
+        facts = scan->class->facts(scan->prober);
+    if (!scan->class->stateless || facts.limit)
+        return facts.limit;
+    return steer_limit_name(scan->steer.limit);
+}

@@ -1,0 +1,201 @@
+/* What came: replies become states, states become events. */
+#include "scan/scan_inner.h"
+
+#include <errno.h>
+
+struct rtt *book_rtt(struct scan *scan, uint64_t host)
+{
+    return &scan->rtts[host < scan->host_slots ? host : host % scan->host_slots];
+}
+
+static void note_answered(struct scan *scan, uint64_t host)
+{
+    uint64_t place = host % ANSWERED_BITS;
+    unsigned char bit = (unsigned char)(1u << place % 8);
+    if (scan->answered[place / 8] & bit)
+        return;
+    scan->answered[place / 8] |= bit;
+    scan->hosts_answered++;
+}
+
+bool book_is_ours(const struct scan *scan, uint64_t index)
+{
+    return scan->options.shards <= 1 ||
+           order_position(&scan->order, index) % scan->options.shards == scan->options.shard;
+}
+
+bool book_has_failed(const struct scan *scan, uint64_t index)
+{
+    return (scan->failed_hosts.count &&
+            number_set_has(&scan->failed_hosts, plan_host(scan->plan, index))) ||
+           number_set_has(&scan->failed_ports, index);
+}
+
+uint64_t book_count_failed(const struct scan *scan)
+{
+    uint64_t ports = scan->plan->ports->size, count = 0;
+    for (size_t i = 0; i < scan->failed_hosts.capacity; i++) {
+        uint64_t host = scan->failed_hosts.slots[i];
+        if (host == UINT64_MAX)
+            continue;
+        uint64_t end = (host + 1) * ports;
+        uint64_t index = ledger_next_silent(&scan->ledger, host * ports);
+        for (; index < end; index = ledger_next_silent(&scan->ledger, index + 1))
+            count += book_is_ours(scan, index);
+    }
+    for (size_t i = 0; i < scan->failed_ports.capacity; i++) {
+        uint64_t index = scan->failed_ports.slots[i];
+        if (index != UINT64_MAX && ledger_get(&scan->ledger, index) == STATE_SILENT &&
+            !number_set_has(&scan->failed_hosts, plan_host(scan->plan, index)))
+            count++;
+    }
+    return count;
+}
+
+uint64_t book_count_silent(const struct scan *scan)
+{
+    uint64_t others = scan->plan->count - scan->positions;
+    return scan->ledger.counts[STATE_SILENT] - others - book_count_failed(scan);
+}
+
+static struct port_record make_record(const struct scan *scan, uint64_t index)
+{
+    struct endpoint to = plan_endpoint(scan->plan, index);
+    return (struct port_record){
+        .index = index,
+        .address = to.address,
+        .port = to.port,
+        .tries = scan->at.pass,
+        .time = scan->clock + scan->wall_offset,
+    };
+}
+
+int book_port(struct scan *scan, const struct port_record *record)
+{
+    int decided = ledger_set(&scan->ledger, record->index, record->state);
+    if (decided <= 0)
+        return decided;
+    /* What a router or this machine says of the target tells nothing of what the target's own
+     * answers lose on their way. */
+    if (port_record_is_from_target(record)) {
+        if (record->tries >= 1 && record->tries <= SCAN_TRIES_MAXIMUM)
+            scan->at.answers[record->tries - 1]++;
+        note_answered(scan, plan_host(scan->plan, record->index));
+    }
+    return scan->events.port ? scan->events.port(scan->events.user, record) : 0;
+}
+
+/* A missing route concerns every port of a host; a firewall's refusal only this one, and so does
+ * that every source port towards it is taken (EADDRNOTAVAIL). */
+static bool concerns_host(int code)
+{
+    return code == ENETUNREACH || code == EHOSTUNREACH || code == EAFNOSUPPORT || code == EINVAL ||
+           code == ENODEV || code == ENETDOWN;
+}
+
+int book_error(struct scan *scan, const struct error_record *record)
+{
+    int added = record->whole_host
+                    ? number_set_add(&scan->failed_hosts, plan_host(scan->plan, record->index))
+                    : number_set_add(&scan->failed_ports, record->index);
+    if (added != 0)
+        return added < 0 ? added : 0;
+    return scan->events.error ? scan->events.error(scan->events.user, record) : 0;
+}
+
+/* The latest pass that has asked with this tag. */
+static unsigned pass_of_tag(const struct scan *scan, uint8_t tag)
+{
+    unsigned back = (scan->at.pass - 1 + PASS_TAGS - tag) % PASS_TAGS;
+    return back < scan->at.pass ? scan->at.pass - back : scan->at.pass;
+}
+
+/* The round trip of an answer to a prober that does not know when it asked; 0: unknown. */
+static uint64_t find_rtt(const struct scan *scan, const struct reply *reply, unsigned pass)
+{
+    uint64_t position = order_position(&scan->order, reply->index);
+    if (scan->options.shards > 1)
+        position /= scan->options.shards;
+    uint64_t sent = sent_log_time(&scan->log, pass, position);
+    if (sent && reply->waited > sent)
+        sent = reply->waited;
+    if (!sent)
+        return 0;
+    return reply->time > sent ? reply->time - sent : 1;
+}
+
+static int take_answer(struct scan *scan, const struct reply *reply)
+{
+    struct rtt *rtt = book_rtt(scan, plan_host(scan->plan, reply->index));
+    struct port_record record = make_record(scan, reply->index);
+    record.state = reply->state;
+    record.reason = reply->reason;
+    record.from = reply->from;
+    record.rtt = reply->rtt;
+    if (scan->class->stateless) {
+        if (reply->tag >= CANARY_TAG) {
+            canaries_hear(&scan->canaries, reply->index, reply->tag, reply->time);
+            return 0;
+        }
+        record.tries = pass_of_tag(scan, reply->tag);
+        if (!record.rtt)
+            record.rtt = find_rtt(scan, reply, record.tries);
+        if (record.rtt && reply->from.family == ADDRESS_NONE)
+            rtt_spread_add(&scan->spread, record.rtt);
+        if (port_record_is_from_target(&record) && reply->reason != REASON_PORT_UNREACH &&
+            ledger_get(&scan->ledger, reply->index) == STATE_SILENT)
+            canaries_offer(&scan->canaries, reply->index);
+    }
+    if (reply->from.family == ADDRESS_NONE && record.rtt) {
+        rtt_add(rtt, record.rtt);
+        rtt_add(&scan->all, record.rtt);
+    }
+    return book_port(scan, &record);
+}
+
+static int take_failure(struct scan *scan, const struct reply *reply)
+{
+    struct endpoint to = plan_endpoint(scan->plan, reply->index);
+    const struct error_record record = {
+        .index = reply->index,
+        .address = to.address,
+        .port = to.port,
+        .whole_host = concerns_host(reply->code),
+        .code = reply->code,
+        .time = scan->clock + scan->wall_offset,
+    };
+    return book_error(scan, &record);
+}
+
+int book_reply(struct scan *scan, const struct reply *reply)
+{
+    if (scan->window < scan->window_maximum)
+        scan->window++;
+    switch (reply->kind) {
+    case REPLY_ANSWER:
+        return take_answer(scan, reply);
+    case REPLY_FAILURE:
+        return take_failure(scan, reply);
+    case REPLY_SILENCE:
+        break;
+    }
+    return 0;
+}
+
+int book_silence(struct scan *scan)
+{
+    uint64_t index = ledger_next_silent(&scan->ledger, 0);
+    if (!scan->events.port || scan->ledger.sparse)
+        return 0;
+    for (; index < scan->plan->count; index = ledger_next_silent(&scan->ledger, index + 1)) {
+        if (book_has_failed(scan, index) || !book_is_ours(scan, index))
+            continue;
+        struct port_record record = make_record(scan, index);
+        record.state = scan->ledger.words.silence;
+        record.reason = REASON_NO_RESPONSE;
+        int failed = scan->events.port(scan->events.user, &record);
+        if (failed)
+            return failed;
+    }
+    return 0;
+}

@@ -1,0 +1,98 @@
+/* What the files of the scan loop share. Private to them. */
+#pragma once
+
+#include "scan/canary.h"
+#include "scan/pace.h"
+#include "scan/scan.h"
+#include "scan/sent_log.h"
+
+#define BATCH 64            /* probes handed to the prober at a time */
+#define HOST_SLOTS 1048576u /* above so many hosts, several share one round-trip estimate */
+#define ANSWERED_BITS (UINT64_C(1) << 32) /* above so many, hosts share a bit */
+#define WINDOW_MINIMUM 64
+#define PASS_TAGS 7 /* tags of probes: those of passes in turn, */
+#define LANE_TAG 7  /* that of hosts with a pace of their own, and CANARY_TAG and on */
+#define TICK (100 * NANOSECONDS_PER_MILLISECOND)
+
+struct scan {
+    const struct plan *plan;
+    struct scan_options options;
+    const struct prober_class *class;
+    struct scan_events events;
+    struct prober *prober;
+    struct order order;
+    struct ledger ledger;
+    struct pace pace;
+
+    struct rtt *rtts; /* by host, host_slots of them */
+    uint64_t host_slots;
+    struct rtt all;
+    unsigned char *answered; /* a bit for each host */
+    uint64_t hosts_answered;
+    struct number_set failed_hosts; /* that this machine cannot reach */
+    struct number_set failed_ports; /* other indexes that it could not ask about */
+
+    struct scan_position at; /* `position`: the next one to look at in the order */
+    uint64_t positions;      /* of a pass: all, or those of our shard */
+    struct probe batch[BATCH];
+    uint32_t batch_count, batch_done;
+
+    /* With a prober that keeps attempts: how many of them may be in flight. */
+    uint32_t window, window_maximum;
+
+    /* With a stateless one: */
+    struct rtt_spread spread; /* of all round trips */
+    struct sent_log log;
+    struct canaries canaries;
+    struct steer steer;
+    bool paused;   /* nothing leaves at the pace of `steer`, so that canaries tell nothing of it */
+    uint64_t sent; /* monotonic: when the last probe left */
+    uint64_t patience; /* nanoseconds for which answers are waited for; see ask_patience() */
+    uint64_t patience_samples;         /* that it was worked out from */
+    uint64_t packets, refused, missed; /* facts of the prober that have been counted */
+
+    uint64_t clock;          /* monotonic, read once a turn */
+    uint64_t wall_offset;    /* wall clock minus monotonic */
+    uint64_t began;          /* monotonic */
+    uint64_t elapsed_before; /* of the runs that were resumed */
+    uint64_t ticked;
+    uint64_t tick_probes, tick_position;
+    double probe_rate, position_rate; /* a second, smoothed */
+};
+
+/* ---- scan_book.c: what came ---- */
+
+struct rtt *book_rtt(struct scan *scan, uint64_t host);
+
+/* Whether `index`, silent in the ledger, is one that this machine cannot ask about, and how many of
+ * those that are asked about are silent otherwise. */
+bool book_has_failed(const struct scan *scan, uint64_t index);
+uint64_t book_count_failed(const struct scan *scan);
+uint64_t book_count_silent(const struct scan *scan);
+
+/* Whether `index` belongs to our shard. */
+bool book_is_ours(const struct scan *scan, uint64_t index);
+
+/* Return 0 or -errno, also of an event. */
+int book_port(struct scan *scan, const struct port_record *record);
+int book_error(struct scan *scan, const struct error_record *record);
+int book_reply(struct scan *scan, const struct reply *reply);
+int book_silence(struct scan *scan); /* a state only now that every try was made */
+
+/* ---- scan_ask.c: what leaves ---- */
+
+/* Hands over what may go now. Returns how long to wait for replies. */
+uint64_t ask_turn(struct scan *scan);
+
+/* Whether every position of the pass was asked and has had its time. */
+bool ask_is_over(struct scan *scan);
+
+/* For how long the last answers may take. Of stateless probers. */
+uint64_t ask_patience(struct scan *scan);
+
+/* Everything before it has been asked in this pass, or needed no asking; or is settled as well. */
+uint64_t ask_position(const struct scan *scan);
+uint64_t ask_settled_position(const struct scan *scan);
+
+/* What holds the speed down, or NULL. */
+const char *ask_limit(const struct scan *scan);
