@@ -33,8 +33,8 @@ static bool packet_carries(const struct route *route)
            !(route->interface.flags & IFF_NOARP) && !route->local;
 }
 
-/* Without the queueing discipline a full device is told at once (ENOBUFS), and a packet costs a
- * tenth less. It is only a wish: everything else works without. */
+/* Without the queueing discipline a full device is told at once (ENOBUFS); with it, a device may
+ * drop a tenth of a burst behind our back. It is only a wish: the rest works without. */
 static void bypass_queue(int fd)
 {
     const int on = 1;
