@@ -196,6 +196,13 @@ static int find_interface(struct routes *routes, uint32_t index, struct interfac
     return 0;
 }
 
+/* An interface that lacks an address gets none, or ::1, and nobody could answer either. */
+static bool can_be_source(const struct address *source, const struct interface *interface)
+{
+    return !is_unspecified(source) &&
+           (interface->flags & IFF_LOOPBACK || !address_is_loopback(source));
+}
+
 static int make_route(struct routes *routes, const struct address *to, uint32_t interface,
                       struct route *ret_route)
 {
@@ -208,14 +215,14 @@ static int make_route(struct routes *routes, const struct address *to, uint32_t 
             return code;
         route.code = answer.code;
     }
-    if (route.code == 0 && is_unspecified(&answer.source))
-        route.code = EADDRNOTAVAIL; /* an interface without an address */
     if (route.code == 0) {
         const int code = find_interface(routes, answer.interface, &route.interface);
         if (code != 0 && code != -ENODEV)
             return code;
         route.code = -code;
     }
+    if (route.code == 0 && !can_be_source(&answer.source, &route.interface))
+        route.code = EADDRNOTAVAIL;
     if (route.code == 0) {
         route.source = answer.source;
         route.gateway = answer.gateway;
