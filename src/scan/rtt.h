@@ -29,7 +29,8 @@ uint64_t rtt_spread_high(const struct rtt_spread *spread, double share);
 
 struct rtt_limits {
     uint64_t initial; /* nanoseconds: for a host that has not answered yet */
-    uint64_t minimum, maximum;
+    uint64_t minimum; /* of a scan's options 0: as suits the prober */
+    uint64_t maximum;
 };
 
 /* The time-out of an attempt in pass `pass` (from 1): smoothed + 4 × variation of the host's own

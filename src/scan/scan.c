@@ -12,6 +12,10 @@
 #define WINDOW_START 512 /* attempts in flight at first; each reply makes room for one more */
 #define WINDOW_LOSS                                                                                \
     0.02 /* share of answers that came a pass late above which the window is halved */
+/* Time-outs are never shorter, unless the caller says so. A probe without state may be late without
+ * harm: its answer counts whenever it comes. */
+#define MINIMUM (100 * NANOSECONDS_PER_MILLISECOND)
+#define MINIMUM_STATELESS (25 * NANOSECONDS_PER_MILLISECOND)
 #define HOLD_MAXIMUM (180 * NANOSECONDS_PER_SECOND)
 
 const struct scan_options scan_options_default = {
@@ -21,7 +25,7 @@ const struct scan_options scan_options_default = {
     .timeouts =
         {
             .initial = NANOSECONDS_PER_SECOND,
-            .minimum = 100 * NANOSECONDS_PER_MILLISECOND,
+            .minimum = 0,
             .maximum = 10 * NANOSECONDS_PER_SECOND,
         },
 };
@@ -50,6 +54,8 @@ int scan_new(const struct plan *plan, const struct scan_options *options,
     scan->options = *options;
     scan->class = class;
     scan->events = *events;
+    if (!scan->options.timeouts.minimum)
+        scan->options.timeouts.minimum = class->stateless ? MINIMUM_STATELESS : MINIMUM;
     scan->positions = plan->count;
     if (options->shards > 1)
         scan->positions = (plan->count - options->shard + options->shards - 1) / options->shards;
@@ -145,7 +151,7 @@ struct scan_progress scan_progress(const struct scan *scan)
         .filtered = scan->ledger.counts[STATE_FILTERED],
         .errors = scan->failed_hosts.count + scan->failed_ports.count,
         .in_flight = facts.in_flight,
-        .limit = ask_limit(scan),
+        .limit = scan->limit,
     };
     if (scan->position_rate > 0)
         progress.remaining = (uint64_t)((double)(progress.count - progress.done) /
@@ -177,6 +183,7 @@ static int tick(struct scan *scan, bool forced)
     if (scan->clock > scan->ticked)
         tick_rates(scan, scan->clock - scan->ticked);
     scan->ticked = scan->clock;
+    scan->limit = ask_limit(scan);
     return scan->events.tick ? scan->events.tick(scan->events.user) : 0;
 }
 
@@ -316,7 +323,7 @@ static void summarise(const struct scan *scan, enum scan_end end, struct scan_su
         .passes = scan->at.pass,
         .recall = current_recall(scan, passes),
         .end = end,
-        .limit = ask_limit(scan),
+        .limit = scan->limit,
     };
     if (complete && scan->ledger.words.silence == STATE_OPEN_FILTERED)
         summary->open_filtered = silent;

@@ -16,7 +16,6 @@
 
 /* Of the round trips, what a probe may take longer than most before it counts as unanswered. */
 #define SLOWEST 0.999
-#define PATIENCE_LEAST (25 * NANOSECONDS_PER_MILLISECOND)
 #define PATIENCE_MARGIN (5 * NANOSECONDS_PER_MILLISECOND)
 
 /* ---- the order ---- */
@@ -112,20 +111,18 @@ uint64_t ask_patience(struct scan *scan)
     uint64_t samples = scan->spread.count;
     if (scan->patience && samples - scan->patience_samples <= scan->patience_samples / 8)
         return scan->patience;
-    uint64_t least = limits->minimum ? limits->minimum : PATIENCE_LEAST;
-    uint64_t patience = limits->initial;
+    uint64_t slowest = limits->initial;
     if (samples)
-        patience = 2 * rtt_spread_high(&scan->spread, SLOWEST) + PATIENCE_MARGIN;
-    if (patience < least)
-        patience = least;
-    scan->patience = patience < limits->maximum ? patience : limits->maximum;
+        slowest = 2 * rtt_spread_high(&scan->spread, SLOWEST) + PATIENCE_MARGIN;
+    scan->slowest = slowest < limits->maximum ? slowest : limits->maximum;
+    scan->patience = scan->slowest > limits->minimum ? scan->slowest : limits->minimum;
     scan->patience_samples = samples;
     return scan->patience;
 }
 
 static uint64_t epoch_length(struct scan *scan)
 {
-    uint64_t length = ask_patience(scan) / (CANARY_EPOCHS - 3);
+    uint64_t length = scan->slowest / (CANARY_EPOCHS - 3);
     uint64_t asking = (uint64_t)(CANARY_WANTED * CANARY_STRIDE / scan->steer.rate *
                                  (double)NANOSECONDS_PER_SECOND);
     uint64_t least = scan->steer.ceiling > 0 ? EPOCH_SETTLED : EPOCH;
@@ -143,9 +140,18 @@ static void steer(struct scan *scan)
     scan->packets = facts.packets;
     scan->refused = facts.refused;
     scan->missed = facts.missed;
+    ask_patience(scan);
     canaries_turn(&scan->canaries, scan->clock, epoch_length(scan));
-    while (canaries_judge(&scan->canaries, scan->clock, ask_patience(scan), &epoch)) {
-        if (!steer_judge(&scan->steer, &epoch))
+    while (canaries_judge(&scan->canaries, scan->clock, scan->slowest, &epoch)) {
+        bool ch = steer_judge(&scan->steer, &epoch);
+        if (getenv("DBG"))
+            fprintf(stderr,
+                    "%.4f e rate %.0f asked %u heard %u delay %.5f ref %lu mis %lu -> %.0f lim %d "
+                    "ceil %.0f pat %.4f\n",
+                    (double)(scan->clock - scan->began) / 1e9, epoch.rate, epoch.asked, epoch.heard,
+                    epoch.delay, epoch.refused, epoch.missed, scan->steer.rate,
+                    (int)scan->steer.limit, scan->steer.ceiling, (double)scan->patience / 1e9);
+        if (!ch)
             continue;
         canaries_restart(&scan->canaries, scan->clock);
         pace_set_rate(&scan->pace, (uint64_t)scan->steer.rate);
@@ -210,7 +216,7 @@ bool ask_is_over(struct scan *scan)
            book_count_silent(scan) == 0;
 }
 
-const char *ask_limit(const struct scan *scan)
+const char *ask_limit(struct scan *scan)
 {
     struct prober_facts facts = {0};
     if (scan->pace.held_since)
@@ -219,5 +225,5 @@ const char *ask_limit(const struct scan *scan)
         facts = scan->class->facts(scan->prober);
     if (!scan->class->stateless || facts.limit)
         return facts.limit;
-    return steer_limit_name(scan->steer.limit);
+    return steer_limit_text(&scan->steer, scan->limit_text);
 }

@@ -48,7 +48,10 @@ struct scan {
     bool paused;   /* nothing leaves at the pace of `steer`, so that canaries tell nothing of it */
     uint64_t sent; /* monotonic: when the last probe left */
     uint64_t patience; /* nanoseconds for which answers are waited for; see ask_patience() */
-    uint64_t patience_samples;         /* that it was worked out from */
+    uint64_t slowest;  /* nanoseconds that answers may take, without the least that is waited for */
+    uint64_t patience_samples; /* that both were worked out from */
+    const char *limit;         /* what holds the speed down, or NULL */
+    char limit_text[STEER_TEXT_SIZE];
     uint64_t packets, refused, missed; /* facts of the prober that have been counted */
 
     uint64_t clock;          /* monotonic, read once a turn */
@@ -94,5 +97,5 @@ uint64_t ask_patience(struct scan *scan);
 uint64_t ask_position(const struct scan *scan);
 uint64_t ask_settled_position(const struct scan *scan);
 
-/* What holds the speed down, or NULL. */
-const char *ask_limit(const struct scan *scan);
+/* What holds the speed down now, or NULL. */
+const char *ask_limit(struct scan *scan);

@@ -1,8 +1,10 @@
 /* The closed loop that finds the rate. */
 #include "scan/steer.h"
 
+#include "base/text.h"
+
 #include <math.h>
-#include <stddef.h>
+#include <stdio.h>
 
 #define KEPT 0.9         /* of what got through, after the path was overrun */
 #define NEAR 0.95        /* of the ceiling, above which the rate rises slowly */
@@ -181,25 +183,33 @@ bool steer_judge(struct steer *steer, const struct epoch *epoch)
     return rise(steer, epoch);
 }
 
-const char *steer_limit_name(enum steer_limit limit)
+const char *steer_limit_text(const struct steer *steer, char text[static STEER_TEXT_SIZE])
 {
-    switch (limit) {
-    case STEER_BLIND:
-        return "nothing answered that could tell what the path carries";
+    const char *what = NULL;
+    switch (steer->limit) {
     case STEER_LOSS:
-        return "the path loses packets above it";
+        what = "the path, which loses packets";
+        break;
     case STEER_DELAY:
-        return "round trips swell above it";
+        what = "the path, whose round trips swell";
+        break;
     case STEER_SENDING:
-        return "this machine's send queue is full above it";
+        what = "this machine, whose send queue is full";
+        break;
     case STEER_RECEIVING:
-        return "this machine misses answers above it";
+        what = "this machine, which misses answers";
+        break;
     case STEER_PROCESSOR:
         return "this machine's processor";
     case STEER_CEILING:
         return "--rate";
+    case STEER_BLIND:
+        return "caution: nothing answers that could tell what the path carries";
     case STEER_SEEKING:
-        break;
+        return NULL;
     }
-    return NULL;
+    char rate[TEXT_NUMBER_SIZE];
+    snprintf(text, STEER_TEXT_SIZE, "%s above %s packets a second", what,
+             text_grouped((uint64_t)(steer->ceiling > 0 ? steer->ceiling : steer->rate), rate));
+    return text;
 }

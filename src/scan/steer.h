@@ -59,5 +59,8 @@ void steer_init(struct steer *steer, double minimum, double maximum);
  * `rate` has changed. */
 bool steer_judge(struct steer *steer, const struct epoch *epoch);
 
-/* One phrase for the summary, or NULL when nothing limited the rate. */
-const char *steer_limit_name(enum steer_limit limit);
+#define STEER_TEXT_SIZE 96
+
+/* One phrase for "speed limited by …", or NULL when nothing limited the rate. It may stand in
+ * `text`. */
+const char *steer_limit_text(const struct steer *steer, char text[static STEER_TEXT_SIZE]);
