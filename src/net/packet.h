@@ -58,7 +58,8 @@ bool icmp_error_view_parse(const struct ip_view *ip, bool check, struct icmp_err
 
 /* The Internet checksum (RFC 1071) of the `length` bytes at `bytes`, continued from `sum`, which
  * is 0 at first: add up with internet_sum(), then internet_fold(), which gives the value to store
- * with a memcpy (the sum is taken in the machine's byte order, and so is the result). */
+ * with a memcpy (the sum is taken in the machine's byte order, and so is the result). Only the last
+ * piece that is added may have an odd length. */
 uint64_t internet_sum(const void *bytes, size_t length, uint64_t sum);
 uint16_t internet_fold(uint64_t sum);
 
