@@ -42,9 +42,9 @@ static void say_lacks(const struct session *session, int lacks)
     if (!session->options->verbose)
         return;
     if (lacks & CONFINEMENT_LACKS_FILES)
-        command_warn(session->command, "this kernel has no Landlock: the scan goes on without it");
+        command_warn(session->command, "without Landlock: this machine does not offer it");
     if (lacks & CONFINEMENT_LACKS_CALLS)
-        command_warn(session->command, "this kernel has no seccomp: the scan goes on without it");
+        command_warn(session->command, "without seccomp: this machine does not offer it");
 }
 
 /* Gives up all rights but those to ask on and to write what is known. A raw prober has its sockets;

@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -433,6 +434,45 @@ static void test_open_descriptors_stay(void **state)
     close(kept_fd);
 }
 
+/* ---- a machine that offers less ---- */
+
+/* In a container these system calls may be missing, and the program goes on. */
+static void forbid_filters(void)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    const uint32_t missing = SCMP_ACT_ERRNO(ENOSYS);
+    if (!filter || seccomp_rule_add(filter, missing, SCMP_SYS(landlock_create_ruleset), 0) ||
+        seccomp_rule_add(filter, missing, SCMP_SYS(seccomp), 0) ||
+        seccomp_rule_add(filter, missing, SCMP_SYS(prctl), 1,
+                         SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP, 0)) ||
+        seccomp_load(filter))
+        _exit(STATUS_UNCONFINED);
+    seccomp_release(filter);
+}
+
+static int try_without_filters(const struct place *place)
+{
+    const struct confinement wanted = {.sockets = true};
+    forbid_filters();
+    TRY(confine(&wanted, NULL) == (CONFINEMENT_LACKS_FILES | CONFINEMENT_LACKS_CALLS));
+    int fd = open(place->other, O_RDONLY | O_CLOEXEC);
+    TRY(fd >= 0);
+    TRY(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
+    return 0;
+}
+
+static void test_a_machine_without_filters(void **state)
+{
+    int status;
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(try_without_filters(*state));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 /* ---- capabilities ---- */
 
 #define BIT(capability) (UINT64_C(1) << (capability))
@@ -532,6 +572,7 @@ int main(void)
         TEST(test_what_ends_the_process),
         TEST(test_files_of_one_directory),
         TEST(test_open_descriptors_stay),
+        TEST(test_a_machine_without_filters),
         TEST(test_no_capabilities),
         TEST(test_own_directory_needs_none),
         TEST(test_anothers_directory),
