@@ -169,7 +169,7 @@ class Input(FaultTest):
             with self.subTest(words):
                 path = f"{self.directory}/{words[1]}"
                 done = subprocess.run(
-                    [f"/proc/self/fd/{program.fileno()}", "scan", words[0], path, "-p", "1",
+                    [f"/proc/self/fd/{program.fileno()}", "scan", "-sT", words[0], path, "-p", "1",
                      "127.0.0.1"],
                     capture_output=True, encoding="utf-8", timeout=60,
                     user=NOBODY, group=NOBODY, extra_groups=[], pass_fds=[program.fileno()],

@@ -3,6 +3,7 @@ records."""
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -14,26 +15,34 @@ ROOT = records.ROOT
 TIMEOUT = 300  # seconds after which a run counts as hung
 
 
-def command(*words, namespace=None):
-    """The words of a command line of porthole, in a namespace if one is given."""
-    return [*(namespace.prefix if namespace else []), PROGRAM, *map(str, words)]
+TECHNIQUE = re.compile(r"-s[STAFNXWM]|--tcp-\w+|--(un)?privileged|--resume(=.*)?")
 
 
-def run(*words, namespace=None, stdin="", **others):
+def command(*words, namespace=None, technique="-sT"):
+    """The words of a command line of porthole, in a namespace if one is given. A scan whose words
+    name no technique has this one (None: porthole's choice, which depends on who runs the test)."""
+    words = [str(word) for word in words]
+    if technique and words[:1] == ["scan"] and not any(map(TECHNIQUE.fullmatch, words)):
+        words.insert(words.index("--") if "--" in words else len(words), technique)
+    return [*(namespace.prefix if namespace else []), PROGRAM, *words]
+
+
+def run(*words, namespace=None, technique="-sT", stdin="", **others):
     """Runs porthole to its end, with its outputs as text."""
     others = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **others}
     if "stdin" not in others and stdin is not None:
         others["input"] = stdin
     return subprocess.run(
-        command(*words, namespace=namespace), encoding="utf-8", timeout=TIMEOUT, **others
-    )
+        command(*words, namespace=namespace, technique=technique),
+        encoding="utf-8", timeout=TIMEOUT, **others,
+    )  # fmt: skip
 
 
-def start(*words, namespace=None, **others):
+def start(*words, namespace=None, technique="-sT", **others):
     """Starts porthole; the caller waits for it."""
     others = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
               "encoding": "utf-8", **others}  # fmt: skip
-    return subprocess.Popen(command(*words, namespace=namespace), **others)
+    return subprocess.Popen(command(*words, namespace=namespace, technique=technique), **others)
 
 
 class Records:
@@ -61,10 +70,10 @@ class Records:
                 if port["address"] == address and port["state"] == "open"}  # fmt: skip
 
 
-def scan(*words, namespace=None, status=0):
+def scan(*words, namespace=None, technique="-sT", status=0):
     """Runs `porthole scan --json WORDS…`, which must end with `status` and say nothing on stderr.
     Returns its Records."""
-    done = run("scan", "--json", *words, namespace=namespace)
+    done = run("scan", "--json", *words, namespace=namespace, technique=technique)
     assert done.returncode == status, f"exit status {done.returncode}: {done.stderr}"
     assert done.stderr == "", done.stderr
     return Records(done.stdout)
