@@ -7,8 +7,6 @@
 #define PREFERRED "tcp-syn"
 #define SOCKETS "tcp-connect" /* always there, and needs no rights */
 
-#define GIVE_RIGHT "sudo or 'setcap cap_net_raw+ep' gives the right"
-
 static const struct prober_class *find_technique(const char *name)
 {
     for (size_t i = 0; prober_classes[i]; i++)
@@ -28,8 +26,8 @@ static int refuse_rights(const struct prober_class *class, int code, const char 
 {
     if (code == EPERM || code == EACCES)
         return error_set(error, code,
-                         "no right to send raw packets (CAP_NET_RAW), which %s needs: " GIVE_RIGHT
-                         "%s",
+                         "%s needs the right to send raw packets (CAP_NET_RAW): sudo or 'setcap "
+                         "cap_net_raw+ep' gives it%s",
                          class->name, otherwise);
     return error_set(error, code, "%s cannot be used here: %s%s", class->name, strerror(code),
                      otherwise);
@@ -49,7 +47,8 @@ static int choose_default(const struct command *command, const struct scan_comma
         return refuse_rights(class, code, "", error);
     if (class && (code == EPERM || code == EACCES))
         command_warn(command, "no right to send raw packets (CAP_NET_RAW): scanning through "
-                              "sockets, as -sT does without this line; " GIVE_RIGHT);
+                              "sockets, as -sT does without this line; sudo or 'setcap "
+                              "cap_net_raw+ep' gives the right");
     else if (class)
         command_warn(command,
                      "cannot send raw packets: %s: scanning through sockets, as -sT does "
@@ -102,8 +101,8 @@ int scan_technique_choose(const struct command *command, struct scan_command_opt
     if (code)
         return refuse_rights(class, code,
                              !same_words(class, sockets) ? ""
-                             : resumed ? "; --resume with -sT goes on through sockets, without it"
-                                       : "; -sT scans through sockets, without it",
+                             : resumed                   ? "; going on with -sT needs none"
+                                                         : "; -sT needs none",
                              error);
     if (options->interface && class == sockets)
         return error_set(error, EINVAL,
