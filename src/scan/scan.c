@@ -32,6 +32,17 @@ const struct scan_options scan_options_default = {
 
 /* ---- making and freeing ---- */
 
+static int init_stateless(struct scan *scan, uint64_t hosts)
+{
+    if (hosts <= HOST_SLOTS) {
+        scan->heard = calloc(hosts, sizeof(*scan->heard));
+        scan->heard_now = calloc(hosts, sizeof(*scan->heard_now));
+        if (!scan->heard || !scan->heard_now)
+            return -ENOMEM;
+    }
+    return sent_log_init(&scan->log);
+}
+
 int scan_new(const struct plan *plan, const struct scan_options *options,
              const struct prober_class *class, const struct scan_events *events,
              struct scan **ret_scan, struct error *error)
@@ -43,7 +54,7 @@ int scan_new(const struct plan *plan, const struct scan_options *options,
     scan->host_slots = hosts < HOST_SLOTS ? hosts : HOST_SLOTS;
     scan->rtts = calloc(scan->host_slots, sizeof(*scan->rtts));
     scan->answered = calloc((hosts < ANSWERED_BITS ? hosts : ANSWERED_BITS) / 8 + 1, 1);
-    if (!scan->rtts || !scan->answered || (class->stateless && sent_log_init(&scan->log) < 0) ||
+    if (!scan->rtts || !scan->answered || (class->stateless && init_stateless(scan, hosts) < 0) ||
         ledger_init(&scan->ledger, plan->count, options->memory, &class->words) < 0) {
         scan_free(scan);
         return error_set(error, ENOMEM, "no memory for the scan's ledger");
@@ -72,6 +83,9 @@ void scan_free(struct scan *scan)
         scan->class->close(scan->prober);
     ledger_release(&scan->ledger);
     sent_log_release(&scan->log);
+    lanes_release(&scan->lanes);
+    free(scan->heard);
+    free(scan->heard_now);
     number_set_release(&scan->failed_hosts);
     number_set_release(&scan->failed_ports);
     free(scan->rtts);
@@ -130,6 +144,8 @@ struct scan_position scan_position(const struct scan *scan)
 {
     struct scan_position at = scan->at;
     at.position = ask_settled_position(scan);
+    if (scan->lanes.active) /* which a later run finds out about by another pass */
+        at.position = 0;
     at.elapsed = elapsed(scan);
     return at;
 }
@@ -250,15 +266,39 @@ static int run_pass(struct scan *scan, enum scan_end *ret_end, struct error *err
 
 static struct recall current_recall(const struct scan *scan, unsigned passes)
 {
-    return recall_estimate(scan->at.answers, passes, book_count_silent(scan));
+    double heard = 0, missing = 0, most = 0;
+    uint64_t silent = 0;
+    lanes_recall(&scan->lanes, scan->plan, &scan->ledger, &heard, &missing, &most, &silent);
+    struct recall recall =
+        recall_estimate(scan->at.answers, passes, book_count_silent(scan) - silent);
+    if (!scan->lanes.count)
+        return recall;
+    double common = 0;
+    for (unsigned pass = 0; pass < passes; pass++)
+        common += (double)scan->at.answers[pass];
+    if (recall.known && recall.estimate > 0 && recall.low > 0) {
+        missing += common / recall.estimate - common;
+        most += common / recall.low - common;
+    }
+    heard += common;
+    recall.known = heard > 0;
+    recall.estimate = heard / (heard + missing);
+    recall.low = heard / (heard + most);
+    return recall;
 }
 
 static bool is_satisfied(const struct scan *scan)
 {
     unsigned pass = scan->at.pass;
-    if (book_count_silent(scan) == 0 || pass >= scan->options.tries)
+    uint64_t silent = book_count_silent(scan);
+    if (silent == 0 || pass >= scan->options.tries)
         return true;
-    struct recall recall = current_recall(scan, pass);
+    double heard = 0, missing = 0, most = 0;
+    uint64_t lanes_silent = 0;
+    lanes_recall(&scan->lanes, scan->plan, &scan->ledger, &heard, &missing, &most, &lanes_silent);
+    if (silent <= lanes_silent)
+        return true;
+    struct recall recall = recall_estimate(scan->at.answers, pass, silent - lanes_silent);
     if (recall.known)
         return recall.estimate >= scan->options.recall;
     return scan->options.recall <= 0 || pass >= SCAN_TRIES_UNANSWERED;
@@ -371,9 +411,19 @@ int scan_run(struct scan *scan, struct scan_summary *ret_summary, struct error *
     int failed = open_prober(scan, error);
     while (!failed && end == SCAN_COMPLETE) {
         failed = run_pass(scan, &end, error);
-        if (failed || end != SCAN_COMPLETE || is_satisfied(scan))
+        if (failed || end != SCAN_COMPLETE)
             break;
-        next_pass(scan);
+        failed = book_lanes(scan);
+        if (failed)
+            error_set(error, -failed, "no memory for the scan");
+        else if (is_satisfied(scan))
+            break;
+        else
+            next_pass(scan);
+    }
+    if (!failed && end == SCAN_COMPLETE && scan->lanes.active) {
+        scan->lanes_only = true;
+        failed = run_pass(scan, &end, error);
     }
     if (!failed && end == SCAN_COMPLETE) {
         failed = book_silence(scan);

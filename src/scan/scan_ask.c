@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 
+#include <stdio.h>
+
 #define WALK 65536 /* positions looked at between two looks at the clock */
 #define EXTRAS 16  /* canaries handed over in one turn */
 #define SHORTAGE                                                                                   \
@@ -37,7 +39,8 @@ static void batch_fill(struct scan *scan)
     while (scan->at.position < end && scan->batch_count < BATCH) {
         uint64_t position = scan->at.position++;
         uint64_t index = index_at(scan, position);
-        if (ledger_get(&scan->ledger, index) != STATE_SILENT || book_has_failed(scan, index))
+        if (ledger_get(&scan->ledger, index) != STATE_SILENT || book_has_failed(scan, index) ||
+            (scan->lanes.count && lanes_find(&scan->lanes, plan_host(scan->plan, index))))
             continue;
         scan->batch[scan->batch_count++] = (struct probe){
             .to = plan_endpoint(scan->plan, index),
@@ -172,7 +175,32 @@ static void ask_canaries(struct scan *scan)
         pace_spend(&scan->pace, (uint32_t)scan->class->submit(scan->prober, probes, count));
 }
 
-static uint64_t turn_stateless(struct scan *scan)
+/* Asks what is due in the lanes. */
+static void ask_lanes(struct scan *scan)
+{
+    struct probe probes[EXTRAS];
+    uint32_t count = 0;
+    const struct lane_options options = {
+        .tries = scan->options.tries,
+        .recall = scan->options.recall,
+        .patience = ask_patience(scan),
+    };
+    while (count < EXTRAS && lanes_next(&scan->lanes, scan->plan, &scan->ledger, &options,
+                                        scan->clock, &probes[count].index)) {
+        probes[count].to = plan_endpoint(scan->plan, probes[count].index);
+        probes[count].tag = LANE_TAG;
+        probes[count++].position = 0;
+    }
+    if (!count)
+        return;
+    /* One that is not taken is asked again in the lane's next pass. */
+    uint32_t taken = (uint32_t)scan->class->submit(scan->prober, probes, count);
+    scan->at.probes += taken;
+    pace_spend(&scan->pace, taken);
+}
+
+/* What the common pass asks now. Returns how long to wait. */
+static uint64_t ask_pass(struct scan *scan)
 {
     uint32_t wanted = scan->batch_count - scan->batch_done;
     if (wanted == 0 && scan->at.position < scan->positions)
@@ -182,7 +210,9 @@ static uint64_t turn_stateless(struct scan *scan)
         scan->paused = true;
         if (book_count_silent(scan) == 0)
             return 1;
-        return end > scan->clock && end - scan->clock < TICK ? end - scan->clock : TICK;
+        if (end <= scan->clock)
+            return scan->lanes_only ? TICK : 1;
+        return end - scan->clock < TICK ? end - scan->clock : TICK;
     }
     if (scan->paused) {
         canaries_restart(&scan->canaries, scan->clock);
@@ -200,6 +230,13 @@ static uint64_t turn_stateless(struct scan *scan)
 
 /* ---- both ---- */
 
+static uint64_t turn_stateless(struct scan *scan)
+{
+    if (scan->lanes.active)
+        ask_lanes(scan);
+    return lanes_wait(&scan->lanes, scan->clock, ask_pass(scan));
+}
+
 uint64_t ask_turn(struct scan *scan)
 {
     if (scan->batch_done == scan->batch_count)
@@ -212,6 +249,8 @@ bool ask_is_over(struct scan *scan)
     if (scan->at.position < scan->positions || scan->batch_done < scan->batch_count ||
         scan->class->facts(scan->prober).in_flight)
         return false;
+    if (scan->lanes_only)
+        return scan->lanes.active == 0;
     return !scan->class->stateless || scan->clock >= scan->sent + ask_patience(scan) ||
            book_count_silent(scan) == 0;
 }
@@ -225,5 +264,11 @@ const char *ask_limit(struct scan *scan)
         facts = scan->class->facts(scan->prober);
     if (!scan->class->stateless || facts.limit)
         return facts.limit;
+    if (scan->lanes.count) {
+        snprintf(scan->limit_text, sizeof(scan->limit_text), "%zu %s that answer%s only so often",
+                 scan->lanes.count, scan->lanes.count == 1 ? "host" : "hosts",
+                 scan->lanes.count == 1 ? "s" : "");
+        return scan->limit_text;
+    }
     return steer_limit_text(&scan->steer, scan->limit_text);
 }

@@ -1,6 +1,8 @@
 /* What came: replies become states, states become events. */
 #include "scan/scan_inner.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 
 struct rtt *book_rtt(struct scan *scan, uint64_t host)
@@ -70,6 +72,20 @@ static struct port_record make_record(const struct scan *scan, uint64_t index)
     };
 }
 
+static void count_answer(struct scan *scan, uint64_t host, unsigned tries)
+{
+    struct lane *lane = lanes_find(&scan->lanes, host);
+    note_answered(scan, host);
+    if (lane)
+        lane->answers[lane->pass - 1]++;
+    else if (tries >= 1 && tries <= SCAN_TRIES_MAXIMUM)
+        scan->at.answers[tries - 1]++;
+    if (scan->heard && tries < scan->at.pass)
+        scan->heard[host]++;
+    else if (scan->heard)
+        scan->heard_now[host]++;
+}
+
 int book_port(struct scan *scan, const struct port_record *record)
 {
     int decided = ledger_set(&scan->ledger, record->index, record->state);
@@ -77,11 +93,8 @@ int book_port(struct scan *scan, const struct port_record *record)
         return decided;
     /* What a router or this machine says of the target tells nothing of what the target's own
      * answers lose on their way. */
-    if (port_record_is_from_target(record)) {
-        if (record->tries >= 1 && record->tries <= SCAN_TRIES_MAXIMUM)
-            scan->at.answers[record->tries - 1]++;
-        note_answered(scan, plan_host(scan->plan, record->index));
-    }
+    if (port_record_is_from_target(record))
+        count_answer(scan, plan_host(scan->plan, record->index), record->tries);
     return scan->events.port ? scan->events.port(scan->events.user, record) : 0;
 }
 
@@ -110,18 +123,33 @@ static unsigned pass_of_tag(const struct scan *scan, uint8_t tag)
     return back < scan->at.pass ? scan->at.pass - back : scan->at.pass;
 }
 
-/* The round trip of an answer to a prober that does not know when it asked; 0: unknown. */
-static uint64_t find_rtt(const struct scan *scan, const struct reply *reply, unsigned pass)
+/* When the probe of a pass was sent, or 0. */
+static uint64_t find_sent(const struct scan *scan, const struct reply *reply, unsigned pass)
 {
     uint64_t position = order_position(&scan->order, reply->index);
     if (scan->options.shards > 1)
         position /= scan->options.shards;
     uint64_t sent = sent_log_time(&scan->log, pass, position);
-    if (sent && reply->waited > sent)
-        sent = reply->waited;
-    if (!sent)
-        return 0;
-    return reply->time > sent ? reply->time - sent : 1;
+    return sent && reply->waited > sent ? reply->waited : sent;
+}
+
+/* Finds out which asking was answered, and how long that took. */
+static void place_in_time(const struct scan *scan, const struct reply *reply,
+                          struct port_record *record)
+{
+    const struct lane *lane = NULL;
+    uint64_t sent;
+    if (reply->tag == LANE_TAG)
+        lane = lanes_find(&scan->lanes, plan_host(scan->plan, reply->index));
+    if (lane) {
+        record->tries = lane->earlier + lane->pass;
+        sent = lane_time(lane, reply->index);
+    } else {
+        record->tries = pass_of_tag(scan, reply->tag % PASS_TAGS);
+        sent = find_sent(scan, reply, record->tries);
+    }
+    if (!record->rtt && sent)
+        record->rtt = reply->time > sent ? reply->time - sent : 1;
 }
 
 static int take_answer(struct scan *scan, const struct reply *reply)
@@ -137,9 +165,7 @@ static int take_answer(struct scan *scan, const struct reply *reply)
             canaries_hear(&scan->canaries, reply->index, reply->tag, reply->time);
             return 0;
         }
-        record.tries = pass_of_tag(scan, reply->tag);
-        if (!record.rtt)
-            record.rtt = find_rtt(scan, reply, record.tries);
+        place_in_time(scan, reply, &record);
         if (record.rtt && reply->from.family == ADDRESS_NONE)
             rtt_spread_add(&scan->spread, record.rtt);
         if (port_record_is_from_target(&record) && reply->reason != REASON_PORT_UNREACH &&
@@ -196,6 +222,41 @@ int book_silence(struct scan *scan)
         int failed = scan->events.port(scan->events.user, &record);
         if (failed)
             return failed;
+    }
+    return 0;
+}
+
+/* A path that loses so much of everything is rare, and a lane does it no harm. */
+#define LIMITED_SHARE 0.25
+#define LIMITED_LEAST 8
+
+static bool is_limited(uint32_t before, uint32_t now)
+{
+    return now >= LIMITED_LEAST && now > LIMITED_SHARE * before;
+}
+
+int book_lanes(struct scan *scan)
+{
+    double seconds = (double)(scan->clock - scan->began) / (double)NANOSECONDS_PER_SECOND;
+    if (!scan->heard || scan->ledger.sparse)
+        return 0;
+    for (uint64_t host = 0; host < scan->plan->targets->size; host++) {
+        uint32_t before = scan->heard[host], now = scan->heard_now[host];
+        scan->heard[host] += now;
+        scan->heard_now[host] = 0;
+        if (scan->at.pass < 2 || !is_limited(before, now) || lanes_find(&scan->lanes, host))
+            continue;
+        if (lanes_add(&scan->lanes, scan->plan, host, scan->at.pass, (before + now) / seconds,
+                      scan->clock) < 0)
+            return -ENOMEM;
+        canaries_forget(&scan->canaries, host * scan->plan->ports->size,
+                        (host + 1) * scan->plan->ports->size);
+        /* What it kept back tells nothing of the path. */
+        uint64_t *answers = scan->at.answers;
+        unsigned last = scan->at.pass - 1;
+        answers[last] -= now < answers[last] ? now : answers[last];
+        answers[0] -= before < answers[0] ? before : answers[0];
+        scan->lanes.earlier_answers += before + now;
     }
     return 0;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "scan/canary.h"
+#include "scan/lane.h"
 #include "scan/pace.h"
 #include "scan/scan.h"
 #include "scan/sent_log.h"
@@ -45,6 +46,11 @@ struct scan {
     struct sent_log log;
     struct canaries canaries;
     struct steer steer;
+    struct lanes lanes;
+    bool lanes_only; /* the common passes are over */
+    uint32_t
+        *heard; /* by host: ports that it answered itself before this pass; NULL: not counted */
+    uint32_t *heard_now; /* and in this one */
     bool paused;   /* nothing leaves at the pace of `steer`, so that canaries tell nothing of it */
     uint64_t sent; /* monotonic: when the last probe left */
     uint64_t patience; /* nanoseconds for which answers are waited for; see ask_patience() */
@@ -80,6 +86,10 @@ bool book_is_ours(const struct scan *scan, uint64_t index);
 int book_port(struct scan *scan, const struct port_record *record);
 int book_error(struct scan *scan, const struct error_record *record);
 int book_reply(struct scan *scan, const struct reply *reply);
+
+/* Gives hosts that answer only so often lanes; at the end of a pass. */
+int book_lanes(struct scan *scan);
+
 int book_silence(struct scan *scan); /* a state only now that every try was made */
 
 /* ---- scan_ask.c: what leaves ---- */

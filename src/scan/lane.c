@@ -1,0 +1,214 @@
+/* The lanes of hosts that answer only so often. */
+#include "scan/lane.h"
+
+#include "base/clock.h"
+#include "base/random.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#define SLOWER 0.9 /* than the host has answered up to now */
+#define RATE_LEAST 2.0
+#define LATE 0.1 /* of a pass's answers, coming in the next one: the lane is too fast still */
+
+void lanes_release(struct lanes *lanes)
+{
+    free(lanes->items);
+    free(lanes->slots);
+    deadlines_release(&lanes->due);
+    *lanes = (struct lanes){0};
+}
+
+static uint64_t first_index(const struct plan *plan, uint64_t host)
+{
+    return host * plan->ports->size;
+}
+
+static uint64_t interval(const struct lane *lane)
+{
+    return (uint64_t)((double)NANOSECONDS_PER_SECOND / lane->rate);
+}
+
+static uint32_t *find_slot(const struct lanes *lanes, uint64_t host)
+{
+    size_t mask = 4 * lanes->capacity - 1;
+    size_t at = mix64(host) & mask;
+    while (lanes->slots[at] && lanes->items[lanes->slots[at] - 1].host != host)
+        at = (at + 1) & mask;
+    return &lanes->slots[at];
+}
+
+struct lane *lanes_find(const struct lanes *lanes, uint64_t host)
+{
+    uint32_t found = lanes->count ? *find_slot(lanes, host) : 0;
+    return found ? &lanes->items[found - 1] : NULL;
+}
+
+/* Room for one more; the lanes that are due keep their times. */
+static int grow(struct lanes *lanes)
+{
+    size_t capacity = lanes->capacity ? 2 * lanes->capacity : 16;
+    struct deadlines due;
+    struct lane *items = reallocarray(lanes->items, capacity, sizeof(*items));
+    if (!items)
+        return -ENOMEM;
+    lanes->items = items;
+    uint32_t *slots = calloc(4 * capacity, sizeof(*slots));
+    if (!slots || deadlines_init(&due, (uint32_t)capacity) < 0) {
+        free(slots);
+        return -ENOMEM;
+    }
+    free(lanes->slots);
+    lanes->slots = slots;
+    for (uint32_t i = 0; i < lanes->due.count; i++)
+        deadlines_add(&due, lanes->due.heap[i].item, lanes->due.heap[i].time);
+    deadlines_release(&lanes->due);
+    lanes->due = due;
+    lanes->capacity = capacity;
+    for (uint32_t i = 0; i < (uint32_t)lanes->count; i++)
+        *find_slot(lanes, items[i].host) = i + 1;
+    return 0;
+}
+
+int lanes_add(struct lanes *lanes, const struct plan *plan, uint64_t host, unsigned earlier,
+              double rate, uint64_t now)
+{
+    if (lanes_find(lanes, host))
+        return 0;
+    if (lanes->count == lanes->capacity && grow(lanes) < 0)
+        return -ENOMEM;
+    *find_slot(lanes, host) = (uint32_t)lanes->count + 1;
+    lanes->items[lanes->count] = (struct lane){
+        .host = host,
+        .next = first_index(plan, host),
+        .rate = fmax(RATE_LEAST, SLOWER * rate),
+        .began = now,
+        .pass = 1,
+        .earlier = earlier,
+    };
+    /* A bucket that counts by the second may be empty still. */
+    deadlines_add(&lanes->due, (uint32_t)lanes->count, now + NANOSECONDS_PER_SECOND);
+    lanes->count++;
+    lanes->active++;
+    return 0;
+}
+
+/* ---- asking ---- */
+
+static void set_due(struct lanes *lanes, uint32_t number, uint64_t time)
+{
+    deadlines_remove(&lanes->due, number);
+    deadlines_add(&lanes->due, number, time);
+}
+
+static uint64_t count_silent(const struct lane *lane, const struct plan *plan,
+                             const struct ledger *ledger)
+{
+    uint64_t end = first_index(plan, lane->host + 1), count = 0;
+    uint64_t index = ledger_next_silent(ledger, first_index(plan, lane->host));
+    for (; index < end; index = ledger_next_silent(ledger, index + 1))
+        count++;
+    return count;
+}
+
+static bool is_satisfied(const struct lane *lane, const struct lane_options *options,
+                         uint64_t silent)
+{
+    if (silent == 0 || lane->pass >= options->tries || lane->pass >= LANE_PASSES)
+        return true;
+    struct recall recall = recall_estimate(lane->answers, lane->pass, silent);
+    if (recall.known)
+        return recall.estimate >= options->recall;
+    return lane->pass >= 2; /* nothing more came, twice */
+}
+
+/* The pass is over and its answers have had their time. Returns whether there is another. */
+static bool next_pass(struct lane *lane, const struct plan *plan, const struct ledger *ledger,
+                      const struct lane_options *options, uint64_t now)
+{
+    if (is_satisfied(lane, options, count_silent(lane, plan, ledger)))
+        return false;
+    double seconds = (double)(now - lane->began) / (double)NANOSECONDS_PER_SECOND;
+    double answers = (double)lane->answers[lane->pass - 1];
+    double before = lane->pass >= 2 ? (double)lane->answers[lane->pass - 2] : 0;
+    if (lane->pass >= 2 && answers > LATE * before && seconds > 0)
+        lane->rate = fmax(RATE_LEAST, fmin(lane->rate / 2, answers / seconds));
+    lane->pass++;
+    lane->next = first_index(plan, lane->host);
+    lane->began = now;
+    lane->resting = false;
+    return true;
+}
+
+bool lanes_next(struct lanes *lanes, const struct plan *plan, const struct ledger *ledger,
+                const struct lane_options *options, uint64_t now, uint64_t *ret_index)
+{
+    uint32_t number;
+    uint64_t due;
+    while (deadlines_first(&lanes->due, &number, &due) && due <= now) {
+        struct lane *lane = &lanes->items[number];
+        if (lane->resting && !next_pass(lane, plan, ledger, options, now)) {
+            deadlines_remove(&lanes->due, number);
+            lanes->active--;
+            continue;
+        }
+        uint64_t index = ledger_next_silent(ledger, lane->next);
+        if (index >= first_index(plan, lane->host + 1)) {
+            lane->resting = true;
+            set_due(lanes, number, now + options->patience);
+            continue;
+        }
+        lane->next = index + 1;
+        lane->recent[lane->recent_next].index = index;
+        lane->recent[lane->recent_next].time = now;
+        lane->recent_next = (lane->recent_next + 1) % LANE_RECENT;
+        /* What was late is not made up for: the host counts by the clock. */
+        set_due(lanes, number, (due + interval(lane) > now ? due : now) + interval(lane));
+        *ret_index = index;
+        return true;
+    }
+    return false;
+}
+
+uint64_t lanes_wait(const struct lanes *lanes, uint64_t now, uint64_t wait)
+{
+    uint32_t number;
+    uint64_t due;
+    if (!lanes->active || !deadlines_first(&lanes->due, &number, &due))
+        return wait;
+    uint64_t left = due > now ? due - now : 0;
+    return left < wait ? left : wait;
+}
+
+/* ---- hearing ---- */
+
+uint64_t lane_time(const struct lane *lane, uint64_t index)
+{
+    uint64_t time = 0;
+    for (unsigned i = 0; i < LANE_RECENT; i++)
+        if (lane->recent[i].index == index && lane->recent[i].time > time)
+            time = lane->recent[i].time;
+    return time;
+}
+
+void lanes_recall(const struct lanes *lanes, const struct plan *plan, const struct ledger *ledger,
+                  double *heard, double *missing, double *missing_most, uint64_t *ret_silent)
+{
+    *ret_silent = 0;
+    for (size_t i = 0; i < lanes->count; i++) {
+        const struct lane *lane = &lanes->items[i];
+        uint64_t silent = count_silent(lane, plan, ledger);
+        double answers = 0;
+        for (unsigned pass = 0; pass < lane->pass; pass++)
+            answers += (double)lane->answers[pass];
+        struct recall recall = recall_estimate(lane->answers, lane->pass, silent);
+        *ret_silent += silent;
+        *heard += answers;
+        if (recall.known && recall.estimate > 0 && recall.low > 0) {
+            *missing += answers / recall.estimate - answers;
+            *missing_most += answers / recall.low - answers;
+        }
+    }
+    *heard += (double)lanes->earlier_answers;
+}
