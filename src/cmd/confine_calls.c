@@ -18,9 +18,8 @@
 /* Old and new variants side by side: which one is called is the C library's choice, and differs by
  * its version and by the machine. A name that this libseccomp does not know is left out. */
 static const char *const allowed[] = {
-    /* descriptors that are open */
-    "read", "readv", "pread64", "write", "writev", "pwrite64", "lseek", "close", "fsync",
-    "fdatasync", "ftruncate", "fstat", "dup",
+    /* descriptors that are open: not ftruncate() or pwrite(), so that a checkpoint only grows */
+    "read", "readv", "write", "writev", "lseek", "close", "fsync", "fdatasync", "fstat",
     /* waiting */
     "poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2", "epoll_ctl",
     "nanosleep", "clock_nanosleep", "restart_syscall", "sched_yield", "futex",
@@ -28,8 +27,7 @@ static const char *const allowed[] = {
     "sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg", "recvmmsg", "getsockopt", "getsockname",
     "getpeername",
     /* what can be known of files without reading them */
-    "stat", "lstat", "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink",
-    "readlinkat", "getcwd",
+    "stat", "lstat", "newfstatat", "statx", "faccessat", "faccessat2",
     /* memory */
     "brk", "munmap", "mremap", "madvise",
     /* signals, and the end */
@@ -67,7 +65,7 @@ static const char *const fatal[] = {
 static const unsigned requests[] = {TCGETS,   TCSETS,     TCSETSW,   TCGETS2, TCSETS2,
                                     TCSETSW2, TIOCGWINSZ, TIOCGPGRP, FIONREAD};
 
-static const unsigned commands[] = {F_GETFD, F_SETFD, F_GETFL, F_SETFL};
+static const unsigned commands[] = {F_GETFD, F_SETFD, F_GETFL};
 
 /* ---- rules ---- */
 
@@ -145,6 +143,7 @@ static int allow_files(scmp_filter_ctx filter, const struct confinement *wanted)
 static int allow_sockets(scmp_filter_ctx filter, const struct confinement *wanted)
 {
     static const int families[] = {AF_INET, AF_INET6};
+    const unsigned setting[] = {F_SETFL}, zone[] = {SIOCGIFNAME};
     int failed = 0;
     for (size_t i = 0; wanted->sockets && !failed && i < COUNT(families); i++) {
         failed = allow_socket(filter, families[i], SOCK_STREAM, 0);
@@ -157,21 +156,25 @@ static int allow_sockets(scmp_filter_ctx filter, const struct confinement *wante
     }
     if (!failed && wanted->sockets)
         failed = add_names(filter, SCMP_ACT_ALLOW, allowed_sockets, COUNT(allowed_sockets));
+    if (!failed && wanted->sockets)
+        failed = allow_numbers(filter, "fcntl", 1, setting, COUNT(setting));
     /* if_indextoname() asks over such a socket. */
     if (!failed && wanted->zones)
         failed = allow_socket(filter, AF_UNIX, SOCK_DGRAM, 0);
+    if (!failed && wanted->zones)
+        failed = allow_numbers(filter, "ioctl", 1, zone, COUNT(zone));
     return failed;
 }
 
 /* Signals to this process alone, memory that is never run, limits of its own. */
-static int allow_narrowly(scmp_filter_ctx filter, const struct confinement *wanted)
+static int allow_narrowly(scmp_filter_ctx filter)
 {
-    const unsigned self[] = {(unsigned)getpid()}, zero[] = {0}, name[] = {SIOCGIFNAME};
-    int failed = allow_numbers(filter, "kill", 0, self, 1);
+    const unsigned self[] = {(unsigned)getpid()}, caller[] = {0};
+    int failed = allow_numbers(filter, "kill", 0, self, COUNT(self));
     if (!failed)
-        failed = allow_numbers(filter, "tgkill", 0, self, 1);
+        failed = allow_numbers(filter, "tgkill", 0, self, COUNT(self));
     if (!failed)
-        failed = allow_numbers(filter, "prlimit64", 0, zero, 1);
+        failed = allow_numbers(filter, "prlimit64", 0, caller, COUNT(caller));
     if (!failed)
         failed = allow_without(filter, "mmap", 2, PROT_EXEC);
     if (!failed)
@@ -180,8 +183,6 @@ static int allow_narrowly(scmp_filter_ctx filter, const struct confinement *want
         failed = allow_numbers(filter, "fcntl", 1, commands, COUNT(commands));
     if (!failed)
         failed = allow_numbers(filter, "ioctl", 1, requests, COUNT(requests));
-    if (!failed && wanted->zones)
-        failed = allow_numbers(filter, "ioctl", 1, name, 1);
     return failed;
 }
 
@@ -209,7 +210,7 @@ int confine_calls(const struct confinement *wanted)
     if (!failed)
         failed = allow_sockets(filter, wanted);
     if (!failed)
-        failed = allow_narrowly(filter, wanted);
+        failed = allow_narrowly(filter);
     if (!failed)
         failed = seccomp_load(filter);
     seccomp_release(filter);

@@ -420,8 +420,17 @@ static int try_open_descriptors(const struct place *place)
     TRY(poll(&polled, 1, 0) == 1);
     TRY(write(kept_fd, "more\n", 5) == 5);
     TRY(fdatasync(kept_fd) == 0);
-    TRY(ftruncate(kept_fd, 0) == 0);
-    TRY(fcntl(kept_fd, F_GETFL) >= 0);
+    TRY(fcntl(kept_fd, F_GETFL) & O_APPEND);
+    return place == NULL;
+}
+
+/* What has been written cannot be changed: a checkpoint says what is done when it is resumed. */
+static int try_overwriting(const struct place *place)
+{
+    REFUSED(ftruncate(kept_fd, 0), EPERM);
+    REFUSED(fcntl(kept_fd, F_SETFL, 0), EPERM);
+    REFUSED(pwrite(kept_fd, "more\n", 5, 0), EPERM);
+    TRY(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, kept_fd, 0) == MAP_FAILED);
     return place == NULL;
 }
 
@@ -431,6 +440,7 @@ static void test_open_descriptors_stay(void **state)
     kept_fd = open(place->partial, O_WRONLY | O_APPEND | O_CLOEXEC);
     assert_true(kept_fd >= 0);
     assert_passes(&nothing, 0, place, try_open_descriptors);
+    assert_passes(&nothing, CONFINEMENT_LACKS_CALLS, place, try_overwriting);
     close(kept_fd);
 }
 
