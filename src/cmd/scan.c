@@ -219,6 +219,8 @@ static const struct command_example examples[] = {
     {"scan -p- 198.51.100.0/24 --checkpoint scan.ckpt -o scan.xml",
      "a long scan that can be resumed"},
     {"scan --resume scan.ckpt", "and how it goes on"},
+    {"scan -p 443 --rate 50k --seed 7 --shard 1/2 198.18.0.0/15",
+     "one half of a large scan, whose other half another machine makes with --shard 2/2"},
     {NULL, NULL},
 };
 
@@ -232,11 +234,20 @@ const struct command command_scan = {
         "name, or '-' for words from standard input. Overlaps are scanned once and exclusions "
         "win.\n"
         "\n"
-        "A port is open when the target accepts the connection, closed when it refuses it with a "
-        "RST, and filtered when an ICMP error says so or when nothing comes back after all tries. "
-        "Nothing is sent over a connection; it is reset as soon as it stands. What this machine "
-        "itself could not ask (no route, its own firewall, out of descriptors) is an error with "
-        "advice, never a state.\n"
+        "With the right to send raw packets (root, or CAP_NET_RAW) a scan sends SYN probes itself "
+        "(-sS) and keeps nothing for those that are under way; without it, or with -sT, it "
+        "connects through the kernel's sockets. Both tell the same: a port is open when the target "
+        "accepts, closed when it refuses with a RST, and filtered when an ICMP error says so or "
+        "when nothing comes back after all tries. Nothing is sent over a connection; it is reset "
+        "as soon as it stands. -sA, -sF, -sN, -sX, -sW and -sM ask other questions, "
+        "docs/states.md which. What this machine itself could not ask (no route, its own firewall, "
+        "out of descriptors) is an error with advice, never a state.\n"
+        "\n"
+        "Raw probes go as fast as the answers show that the path carries them; --rate bounds that "
+        "from above and --min-rate from below. More than a million addresses need a --rate. "
+        "Reserved addresses (private use, loopback, multicast, documentation and the like) are "
+        "scanned when a target lies within their range and left out of a larger one, "
+        "such as 0.0.0.0/0, which a line on stderr says.\n"
         "\n"
         "Silent ports are asked again in further passes, until the share of answering ports that "
         "was heard, estimated from what each pass found that the one before it missed, reaches "

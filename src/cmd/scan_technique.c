@@ -58,13 +58,16 @@ static int choose_default(const struct command *command, const struct scan_comma
     return 0;
 }
 
-static bool same_words(const struct prober_class *one, const struct prober_class *other)
+/* Whether two techniques ask the same question, so that one may go on where the other began. */
+static bool are_alike(const struct prober_class *one, const struct prober_class *other)
 {
-    return one->words.refused == other->words.refused && one->words.silence == other->words.silence;
+    const struct prober_class *pair[] = {find_technique(PREFERRED), find_technique(SOCKETS)};
+    return one == other ||
+           ((one == pair[0] || one == pair[1]) && (other == pair[0] || other == pair[1]));
 }
 
-/* A scan that is resumed goes on with its technique, whatever the rights are now, unless another
- * one that speaks of the same states is asked for. */
+/* A scan that is resumed goes on with its technique, whatever the rights are now, unless one
+ * that asks the same is asked for. */
 static int choose_again(const struct scan_command_options *options,
                         const struct checkpoint_data *resumed,
                         const struct prober_class **ret_class, struct error *error)
@@ -75,7 +78,7 @@ static int choose_again(const struct scan_command_options *options,
         return error_set(error, EINVAL,
                          "'%s' was begun with '%.32s', which this version does not have",
                          options->resume, name);
-    if (asked && !same_words(asked, earlier))
+    if (asked && !are_alike(asked, earlier))
         return error_set(error, EINVAL,
                          "'%s' was begun with %s, and %s asks something else: leave it out",
                          options->resume, earlier->name, asked->name);
@@ -100,9 +103,9 @@ int scan_technique_choose(const struct command *command, struct scan_command_opt
     int code = check_rights(class);
     if (code)
         return refuse_rights(class, code,
-                             !same_words(class, sockets) ? ""
-                             : resumed                   ? "; going on with -sT needs none"
-                                                         : "; -sT needs none",
+                             !are_alike(class, sockets) ? ""
+                             : resumed                  ? "; going on with -sT needs none"
+                                                        : "; -sT needs none",
                              error);
     if (options->interface && class == sockets)
         return error_set(error, EINVAL,
