@@ -62,7 +62,8 @@ class Confined:
         listeners = [self.stack.enter_context(listen("127.0.0.1")) for _ in range(3)]
         self.open = {port_of(listener) for listener in listeners}
         ports = ",".join(map(str, sorted(self.open)))
-        self.words = ["scan", *self.technique, "-p", f"1-400,{ports}", "127.0.0.1"]
+        self.subject = ["-p", f"1-400,{ports}", "127.0.0.1"]
+        self.words = ["scan", *self.technique, *self.subject]
 
     def copy_program(self):
         """A copy of the program that every user may run; its path."""
