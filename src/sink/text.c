@@ -28,7 +28,8 @@ static int text_start(struct sink *sink, const struct scan_start *start)
 static int text_port(struct sink *sink, const struct port_record *record)
 {
     struct text_state *state = sink->state;
-    if (!state->wants_evidence || record->state == STATE_OPEN || state->count == EVIDENCE_MAXIMUM)
+    bool wanted = state->wants_evidence || record->state == STATE_UNFILTERED;
+    if (!wanted || record->state == STATE_OPEN || state->count == EVIDENCE_MAXIMUM)
         return 0;
     if (state->count == state->capacity) {
         size_t capacity = state->capacity ? state->capacity * 2 : 64;

@@ -3,7 +3,8 @@
 
 #include "scan/sink.h"
 
-/* Up to this many ports a host, those that are not open are listed without being asked for. */
+/* Up to this many ports a host, those that are not open are listed without being asked for; of
+ * those that may be open (open|filtered, unfiltered), up to so many that share a reason. */
 #define PAGE_LISTED_PORTS 25
 
 /* With -v, ports that are not open are listed where no more than this many share a reason. */

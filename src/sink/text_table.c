@@ -25,6 +25,8 @@ static bool is_listed(const struct page *page, enum port_state state, enum reaso
         return false;
     if (page->plan->ports->size <= PAGE_LISTED_PORTS || options->verbose >= 2)
         return true;
+    if (state_is_possibly_open(state) && count <= PAGE_LISTED_PORTS)
+        return true; /* they may be what is looked for */
     return options->verbose == 1 && reason != REASON_NO_RESPONSE &&
            count <= PAGE_LISTED_PORTS_VERBOSE;
 }
@@ -166,6 +168,16 @@ static void add_errors(struct page *page, const struct host_result *host)
     }
 }
 
+static bool lists_possibly_open(bool listed[STATE_COUNT][REASON_COUNT])
+{
+    for (enum port_state state = 0; state < STATE_COUNT; state++)
+        for (enum reason reason = 0; reason < REASON_COUNT && state_is_possibly_open(state);
+             reason++)
+            if (listed[state][reason])
+                return true;
+    return false;
+}
+
 /* Nobody has so many services. */
 static void add_suspicion(struct page *page, const struct host_result *host)
 {
@@ -189,8 +201,12 @@ bool page_has_table(const struct page *page, const struct host_result *host)
         return true;
     if (host->failed) /* all of one kind fit on a line */
         return host->error_count > 1 || host->failed < page->plan->ports->size;
-    return choose_listed(page, host, listed) &&
-           (page->plan->targets->size <= PAGE_LISTED_HOSTS || page->options->verbose);
+    if (!choose_listed(page, host, listed))
+        return false;
+    if (page->plan->targets->size <= PAGE_LISTED_HOSTS || page->options->verbose)
+        return true;
+    /* Ports of which one cannot know without looking at them singly. */
+    return host->groups[0].count < page->plan->ports->size && lists_possibly_open(listed);
 }
 
 int page_add_table(struct page *page, const struct host_result *host)
