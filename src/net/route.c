@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 enum {
-    SHARED = 64, /* so many of the last answers are looked through for the same one */
-    ANY_PORT = 9 /* nothing is sent there */
+    EARLY = 1 << 16, /* no more stretches are asked about before they are needed */
+    SHARED = 64,     /* so many of the last answers are looked through for the same one */
+    ANY_PORT = 9     /* nothing is sent there */
 };
 
 struct answer {
@@ -32,7 +33,7 @@ struct view {
 struct routes {
     struct netlink *netlink;
     uint32_t interface;
-    int chooser; /* a UDP socket of IPv6, to see which source address is chosen, or -1 */
+    int chooser; /* while they are opened: a UDP socket, to see which source is chosen; else -1 */
     struct route_map map;
     struct interface_list interfaces;
     struct answer *answers;             /* the newest first */
@@ -43,76 +44,6 @@ struct routes {
 static bool is_unspecified(const struct address *address)
 {
     return address->family == ADDRESS_NONE || address->value == 0;
-}
-
-/* Opens what asks for sources; without IPv6 there are none to ask for. */
-static void chooser_open(struct routes *routes)
-{
-    routes->chooser = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const int interface = (int)routes->interface;
-    if (routes->chooser < 0 || interface == 0)
-        return;
-    if (setsockopt(routes->chooser, SOL_SOCKET, SO_BINDTOIFINDEX, &interface, sizeof(interface)) !=
-        0) {
-        close(routes->chooser);
-        routes->chooser = -1;
-    }
-}
-
-static int open_parts(struct routes *routes, struct error *error)
-{
-    int code = netlink_open(&routes->netlink);
-    if (code == 0)
-        code = rtnetlink_interfaces(routes->netlink, 0, &routes->interfaces);
-    if (code == 0)
-        code = rtnetlink_map(routes->netlink, &routes->map);
-    if (code != 0)
-        return error_set(error, -code, "cannot read the kernel's routes: %s", strerror(-code));
-    if (routes->interface != 0 && !interface_list_find(&routes->interfaces, routes->interface))
-        return error_set(error, ENODEV, "there is no interface with the index %u",
-                         routes->interface);
-    chooser_open(routes);
-    return 0;
-}
-
-int routes_open(uint32_t interface, struct routes **ret_routes, struct error *error)
-{
-    struct routes *routes = calloc(1, sizeof(*routes));
-    if (!routes)
-        return error_set(error, ENOMEM, "out of memory");
-    routes->interface = interface;
-    routes->chooser = -1;
-    const int code = open_parts(routes, error);
-    if (code != 0) {
-        routes_close(routes);
-        return code;
-    }
-    *ret_routes = routes;
-    return 0;
-}
-
-void routes_close(struct routes *routes)
-{
-    if (!routes)
-        return;
-    while (routes->views) {
-        struct view *view = routes->views;
-        routes->views = view->next;
-        free(view->routes);
-        free(view);
-    }
-    while (routes->answers) {
-        struct answer *answer = routes->answers;
-        routes->answers = answer->next;
-        free(answer);
-    }
-    stretches_release(&routes->map.ipv4);
-    stretches_release(&routes->map.ipv6);
-    interface_list_release(&routes->interfaces);
-    netlink_close(routes->netlink);
-    if (routes->chooser >= 0)
-        close(routes->chooser);
-    free(routes);
 }
 
 /* The source that connect() would take to a destination, learned without a packet. */
@@ -145,11 +76,10 @@ static int ask(struct routes *routes, struct route_question *question,
         return code;
     const bool ipv4 = question->to.family == ADDRESS_IPV4;
     bool again = false;
-    if (answer.code == 0 && ipv4 && routes->map.by_source && !is_unspecified(&answer.source)) {
+    if (answer.code == 0 && ipv4 && routes->map.ipv4_by_source && !is_unspecified(&answer.source)) {
         question->source = answer.source;
         again = true;
-    } else if (answer.code != 0 && !ipv4 && routes->chooser >= 0 &&
-               question->interface == routes->interface) {
+    } else if (answer.code != 0 && !ipv4 && routes->chooser >= 0) {
         /* Routes that are for some sources only (RFC 8504 §5.4) are not seen without one. */
         again = choose_source(routes, &question->to, &question->source);
     }
@@ -279,6 +209,18 @@ static struct view *view_find(struct routes *routes, enum address_family family,
     return view;
 }
 
+/* Asks about an address of a stretch. Returns 0 or -errno. */
+static int learn(struct routes *routes, struct view *view, size_t stretch, uint128_t value)
+{
+    const struct address to = {.family = view->stretches->family, .value = value};
+    struct route route;
+    const int code = make_route(routes, &to, view->interface, &route);
+    if (code != 0)
+        return code;
+    view->routes[stretch] = keep(routes, &route);
+    return view->routes[stretch] ? 0 : -ENOMEM;
+}
+
 const struct route *routes_find(struct routes *routes, const struct address *to)
 {
     const bool ipv4 = to->family == ADDRESS_IPV4;
@@ -293,14 +235,95 @@ const struct route *routes_find(struct routes *routes, const struct address *to)
     }
     if (!stretches_holds(view->stretches, view->last, to->value))
         view->last = stretches_find(view->stretches, to->value);
-    const struct route **route = &view->routes[view->last];
-    if (!*route) {
-        struct route found;
-        if (make_route(routes, to, interface, &found) != 0)
-            return NULL;
-        *route = keep(routes, &found);
+    if (!view->routes[view->last] && learn(routes, view, view->last, to->value) != 0)
+        return NULL;
+    return view->routes[view->last];
+}
+
+/* Returns a socket, or -1 without IPv6. */
+static int chooser_open(uint32_t interface)
+{
+    const int index = (int)interface;
+    const int chooser = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (chooser < 0 || index == 0 ||
+        setsockopt(chooser, SOL_SOCKET, SO_BINDTOIFINDEX, &index, sizeof(index)) == 0)
+        return chooser;
+    close(chooser);
+    return -1;
+}
+
+/* Which source connect() would take is asked with a connect(), and a process that guards itself may
+ * not be allowed one later: where sources decide about routes, all is learned at once. */
+static int learn_early(struct routes *routes)
+{
+    struct view *view = view_find(routes, ADDRESS_IPV6, routes->interface);
+    if (!view)
+        return -ENOMEM;
+    routes->chooser = view->stretches->count <= EARLY ? chooser_open(routes->interface) : -1;
+    if (routes->chooser < 0)
+        return 0; /* what is for some sources only is not seen */
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < view->stretches->count; i++)
+        code = learn(routes, view, i, view->stretches->starts[i]);
+    close(routes->chooser);
+    routes->chooser = -1;
+    return code;
+}
+
+static int open_parts(struct routes *routes, struct error *error)
+{
+    int code = netlink_open(&routes->netlink);
+    if (code == 0)
+        code = rtnetlink_interfaces(routes->netlink, 0, &routes->interfaces);
+    if (code == 0)
+        code = rtnetlink_map(routes->netlink, &routes->map);
+    if (code != 0)
+        return error_set(error, -code, "cannot read the kernel's routes: %s", strerror(-code));
+    if (routes->interface != 0 && !interface_list_find(&routes->interfaces, routes->interface))
+        return error_set(error, ENODEV, "there is no interface with the index %u",
+                         routes->interface);
+    code = routes->map.ipv6_by_source ? learn_early(routes) : 0;
+    return code == 0 ? 0 : error_set(error, -code, "cannot ask for routes: %s", strerror(-code));
+}
+
+int routes_open(uint32_t interface, struct routes **ret_routes, struct error *error)
+{
+    struct routes *routes = calloc(1, sizeof(*routes));
+    if (!routes)
+        return error_set(error, ENOMEM, "out of memory");
+    routes->interface = interface;
+    routes->chooser = -1;
+    const int code = open_parts(routes, error);
+    if (code != 0) {
+        routes_close(routes);
+        return code;
     }
-    return *route;
+    *ret_routes = routes;
+    return 0;
+}
+
+void routes_close(struct routes *routes)
+{
+    if (!routes)
+        return;
+    while (routes->views) {
+        struct view *view = routes->views;
+        routes->views = view->next;
+        free(view->routes);
+        free(view);
+    }
+    while (routes->answers) {
+        struct answer *answer = routes->answers;
+        routes->answers = answer->next;
+        free(answer);
+    }
+    stretches_release(&routes->map.ipv4);
+    stretches_release(&routes->map.ipv6);
+    interface_list_release(&routes->interfaces);
+    netlink_close(routes->netlink);
+    if (routes->chooser >= 0)
+        close(routes->chooser);
+    free(routes);
 }
 
 bool routes_neighbour(struct routes *routes, uint32_t interface, const struct address *address,

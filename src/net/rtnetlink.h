@@ -22,7 +22,8 @@ int rtnetlink_interfaces(struct netlink *netlink, uint32_t index, struct interfa
 /* What decides about routes: cuts at the ends of every prefix in it. */
 struct route_map {
     struct stretches ipv4, ipv6;
-    bool by_source; /* IPv4 has rules about source addresses */
+    bool ipv4_by_source; /* there are rules about source addresses */
+    bool ipv6_by_source; /* there are rules or routes about them */
 };
 
 int rtnetlink_map(struct netlink *netlink, struct route_map *map);

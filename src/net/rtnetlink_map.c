@@ -57,12 +57,15 @@ static int cut_attribute(struct route_map *map, const struct nlattr *attribute,
 
 static int route_cut(void *user, const struct nlmsghdr *message)
 {
+    struct route_map *map = user;
     struct rtmsg body;
     if (message->nlmsg_type != RTM_NEWROUTE || !netlink_body(message, &body, sizeof(body)))
         return 0;
     const struct nlattr *attributes[RTA_DST + 1];
     netlink_attributes(message, sizeof(body), attributes, RTA_DST + 1);
-    return cut_attribute(user, attributes[RTA_DST], body.rtm_family, body.rtm_dst_len);
+    if (body.rtm_src_len != 0 && body.rtm_family == AF_INET6)
+        map->ipv6_by_source = true;
+    return cut_attribute(map, attributes[RTA_DST], body.rtm_family, body.rtm_dst_len);
 }
 
 static int rule_cut(void *user, const struct nlmsghdr *message)
@@ -73,8 +76,10 @@ static int rule_cut(void *user, const struct nlmsghdr *message)
         return 0;
     const struct nlattr *attributes[FRA_DST + 1];
     netlink_attributes(message, sizeof(body), attributes, FRA_DST + 1);
-    if (body.family == AF_INET && body.src_len != 0)
-        map->by_source = true;
+    if (body.src_len != 0 && body.family == AF_INET)
+        map->ipv4_by_source = true;
+    if (body.src_len != 0 && body.family == AF_INET6)
+        map->ipv6_by_source = true;
     return cut_attribute(map, attributes[FRA_DST], body.family, body.dst_len);
 }
 

@@ -32,9 +32,8 @@ def show(namespace, addresses, interface=None):
     """What routes_find() says: address → code, or (device, source, gateway, local). Of the next
     hops it also tells the hardware addresses that the kernel knows."""
     words = [*namespace.prefix, SHOW_ROUTE, *([interface] if interface else [])]
-    done = subprocess.run(
-        words, input="".join(f"{a}\n" for a in addresses), capture_output=True, text=True, check=True
-    )
+    lines = "".join(f"{address}\n" for address in addresses)
+    done = subprocess.run(words, input=lines, capture_output=True, text=True, check=True)
     found, hardware = {}, {}
     for line in done.stdout.splitlines():
         address, code, *rest = line.split()
@@ -237,10 +236,13 @@ class TestRoute(RouteTest):
                                "fd01::1": (self.two, "fd01::2")}[source]  # fmt: skip
             found, _ = show(self.here, [address])
             self.assertEqual(found[address], (device, source, gateway, False))
+            found, _ = show(self.here, [address], device)
+            self.assertEqual(found[address], (device, source, gateway, False))
 
     def test_choice_of_sources(self):
         # The kernel chooses a source by the destination, within one and the same route.
-        for prefix in ("fd00:aaaa", "fd00:ab00", "2001:db8", "2001:db9:8000", "2002:c612:1", "fec0:0"):
+        more = ("fd00:aaaa", "fd00:ab00", "2001:db8", "2001:db9:8000", "2002:c612:1", "fec0:0")
+        for prefix in more:
             self.here.ip("address", "add", f"{prefix}::1/64", "dev", self.two, "nodad")
         self.here.ip("addrlabel", "add", "prefix", "2001:db8:7::/48", "label", "42")
         self.here.ip("addrlabel", "add", "prefix", "fd00:aaaa::/64", "label", "42")
@@ -249,8 +251,8 @@ class TestRoute(RouteTest):
         expected = self.check(
             self.here,
             ["::/0", "fd00::/16", "fd00:aaaa::/32", "fd00:a000::/20", "fd00:ab00::/32",
-             "2001:db8::/32", "2001:db8:7::/48", "2001:db9::/32", "2001:d00::/24", "2001::/32", "2002::/16",
-             "3ffe::/16", "fc00::/7", "fec0::/10", "::/96"],
+             "2001:db8::/32", "2001:db8:7::/48", "2001:db9::/32", "2001:d00::/24", "2001::/32",
+             "2002::/16", "3ffe::/16", "fc00::/7", "fec0::/10", "::/96"],
         )  # fmt: skip
         sources = {answer[1] for answer in expected.values() if isinstance(answer, tuple)}
         self.assertGreater(len(sources), 5)
@@ -313,8 +315,11 @@ class TestRoute(RouteTest):
         self.route("10.0.0.0/8", *hops)
         self.route6("fd10::/16", "nexthop", "via", "fd00::2", "nexthop", "via", "fd01::2")
         found, _ = show(self.here, ["10.0.0.1", "fd10::1"])
-        self.assertIn(found["10.0.0.1"], [(self.one, "198.18.0.1", "198.18.0.2", False),
-                                          (self.two, "198.18.1.1", "198.18.1.2", False)])  # fmt: skip
+        self.assertIn(
+            found["10.0.0.1"],
+            [(self.one, "198.18.0.1", "198.18.0.2", False),
+             (self.two, "198.18.1.1", "198.18.1.2", False)],
+        )  # fmt: skip
         self.assertIn(found["fd10::1"][2], ("fd00::2", "fd01::2"))
 
     def test_neighbours(self):
