@@ -8,6 +8,7 @@
 #include "net/target.h"
 #include "scan/scan.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -140,6 +141,12 @@ void porthole_scan_set_timeout(struct porthole_scan *scan, unsigned milliseconds
 }
 
 /* ---- running ---- */
+
+static_assert((int)PORTHOLE_OPEN == STATE_OPEN && (int)PORTHOLE_CLOSED == STATE_CLOSED &&
+                  (int)PORTHOLE_FILTERED == STATE_FILTERED &&
+                  (int)PORTHOLE_UNFILTERED == STATE_UNFILTERED &&
+                  (int)PORTHOLE_OPEN_FILTERED == STATE_OPEN_FILTERED,
+              "the states of the interface are the scan's own");
 
 static int on_port(void *user, const struct port_record *record)
 {

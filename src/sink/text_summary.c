@@ -118,9 +118,12 @@ void page_add_summary(struct page *page, const struct scan_summary *summary)
                       field_count(page->plan->count, "port", "ports", ports));
     buffer_add_format(buffer, "%s open", text_grouped(summary->open, number));
     page_style_off(page);
-    add_count(buffer, summary->closed, "closed", "closed");
+    bool answers = summary->responders_only; /* are what was counted */
+    add_count(buffer, summary->closed, answers ? "closed answer" : "closed",
+              answers ? "closed answers" : "closed");
     add_count(buffer, summary->filtered, "filtered", "filtered");
-    add_count(buffer, summary->unfiltered, "unfiltered", "unfiltered");
+    add_count(buffer, summary->unfiltered, answers ? "unfiltered answer" : "unfiltered",
+              answers ? "unfiltered answers" : "unfiltered");
     add_count(buffer, summary->open_filtered, "open|filtered", "open|filtered");
     add_count(buffer, summary->undecided, "undecided", "undecided");
     add_count(buffer, summary->errors, "error", "errors");

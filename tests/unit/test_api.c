@@ -176,6 +176,7 @@ static void every_port_is_told_once(void **state)
     assert_int_equal(summary.closed, tally.closed);
     assert_int_equal(summary.filtered, tally.filtered);
     assert_int_equal(summary.open + summary.closed + summary.filtered, 65536);
+    assert_int_equal(summary.unfiltered + summary.open_filtered, 0);
     assert_int_equal(summary.undecided, 0);
     assert_int_equal(summary.errors, 0);
     assert_int_equal(summary.cancelled, 0);
