@@ -106,6 +106,9 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         self.assertIn("scan", complete("porthole", "sc"))
         self.assertIn("--checkpoint", complete("porthole", "scan", "--che"))
         self.assertNotIn("--checkpoint", complete("porthole", "lookup", "--che"))
+        self.assertIn("--tcp-syn", complete("porthole", "scan", "--tcp"))
+        self.assertIn("lo", complete("porthole", "scan", "-e", "l"))
+        self.assertIn("lo", complete("porthole", "scan", "--interface", ""))
 
 
 if __name__ == "__main__":
