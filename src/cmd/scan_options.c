@@ -353,7 +353,7 @@ const struct option scan_options[] = {
 #include "sink/sink.def"
 #undef SINK
     {.names = "--open",
-     .help = "only what is open",
+     .help = "only what is open, or may be",
      .kind = OPTION_FLAG,
      .offset = FIELD(open_only)},
     {.names = "--reason",
