@@ -3,6 +3,7 @@ of somebody else's, and with a file capability."""
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import unittest
@@ -11,8 +12,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 # pylint: disable=wrong-import-position
 from confined import NOBODY, ORDINARY, SANITIZED, Confined, wait_until_confined
 from namespaces import Namespace, need, run, wire
+from porthole import PROGRAM
 from porthole import run as porthole
 from sockets import listen
+from terminal import Terminal
 
 
 @need("setpriv", "setcap")
@@ -36,6 +39,24 @@ class Raw(Confined, unittest.TestCase):
         self.assertEqual((left["CapPrm"], left["CapEff"]), (0, 0))
         self.assertEqual((left["CapInh"], left["CapAmb"]), (0, 0))
         self.check_outputs(self.directory, NOBODY)
+
+    def test_keys_and_signals_at_a_terminal(self):
+        words = [PROGRAM, *self.words, "--rate", "50"]
+        with Terminal(words) as terminal:
+            terminal.wait_for(r"pass 1: [^\n]*")
+            wait_until_confined(terminal)
+            terminal.press(" ")
+            terminal.wait_for(r"pass 1: [^\n]*\n")
+            terminal.press("\x1a")  # Ctrl-Z
+            _, status = os.waitpid(terminal.pid, os.WUNTRACED)
+            self.assertTrue(os.WIFSTOPPED(status))
+            os.kill(terminal.pid, signal.SIGCONT)
+            terminal.text = ""
+            os.kill(terminal.pid, signal.SIGUSR1)
+            terminal.wait_for(r"pass 1: [^\n]*\n")
+            terminal.press("\x03")  # Ctrl-C
+            self.assertEqual(terminal.finish(), 128 + signal.SIGINT)
+        self.assertIn("interrupted", terminal.text)
 
     def looked_at(self, technique):
         """The exit status of a look at the descriptors of a running scan, which has got its
