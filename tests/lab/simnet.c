@@ -243,33 +243,56 @@ static bool is_reachable(const struct description *description)
     return true;
 }
 
-static int run(struct description *description, const struct options *options)
+/* Blocks the signals that are asked for, and returns where they are read. */
+static int open_signals(void)
 {
-    static struct simnet simnet;
-    simnet.description = description;
-    simnet.tap = !options->tun;
-    simnet.random = mix(description->seed);
-    if (simnet.tap && !is_reachable(description))
-        return 2;
-    if (!counters_open(&simnet.counters) || !path_open(&simnet, options->events, clock_now())) {
-        fprintf(stderr, "simnet: no memory\n");
-        return 1;
-    }
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGUSR1);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    int signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+static int run(struct description *description, const struct options *options)
+{
+    struct simnet simnet = {.description = description,
+                            .device = -1,
+                            .tap = !options->tun,
+                            .random = mix(description->seed)};
+    if (simnet.tap && !is_reachable(description))
+        return 2;
+    int status = 1, signals = open_signals();
     prctl(PR_SET_TIMERSLACK, 1);
-    simnet.device = device_open(options->device, simnet.tap, options->queue);
-    if (simnet.device < 0 || signals < 0)
-        return 1;
-    puts("ready");
-    fflush(stdout);
-    play(&simnet, options, signals);
-    return !write_counters(&simnet, options);
+    if (signals < 0 || !counters_open(&simnet.counters) ||
+        !path_open(&simnet, options->events, clock_now()))
+        fprintf(stderr, "simnet: %s\n", strerror(errno));
+    else
+        simnet.device = device_open(options->device, simnet.tap, options->queue);
+    if (simnet.device >= 0) {
+        puts("ready");
+        fflush(stdout);
+        play(&simnet, options, signals);
+        status = !write_counters(&simnet, options);
+        close(simnet.device);
+    }
+    path_close(&simnet);
+    free(simnet.counters.windows);
+    close(signals);
+    return status;
+}
+
+static int serve(struct description *description, const struct options *options,
+                 char *const *targets)
+{
+    static const enum truth_print what[] = {
+        [PRINT_ALL] = TRUTH_ALL, [PRINT_OPEN] = TRUTH_OPEN, [PRINT_COUNTS] = TRUTH_COUNTS};
+    if (options->truth)
+        return truth_print(description, what[options->truth], options->ports, targets);
+    if (options->networks)
+        return description_print(description);
+    return run(description, options);
 }
 
 int main(int count, char **words)
@@ -277,21 +300,15 @@ int main(int count, char **words)
     struct options options = read_options(count, words);
     bool prints = options.truth != NO_TRUTH || options.networks;
     char *const *rest = words + optind;
-    if (!*rest || prints == (options.device != NULL) || (options.truth && !options.ports)) {
+    if (!*rest || prints == (options.device != NULL) || (options.truth && !options.ports) ||
+        (!options.truth && rest[1])) {
         fputs(usage, stderr);
         return 2;
     }
     struct description description;
-    if (!description_read(*rest++, options.seeded ? &options.seed : NULL, &description))
+    if (!description_read(*rest, options.seeded ? &options.seed : NULL, &description))
         return 2;
-    if (options.truth) {
-        static const enum truth_print what[] = {
-            [PRINT_ALL] = TRUTH_ALL, [PRINT_OPEN] = TRUTH_OPEN, [PRINT_COUNTS] = TRUTH_COUNTS};
-        return truth_print(&description, what[options.truth], options.ports, rest);
-    }
-    if (*rest) {
-        fputs(usage, stderr);
-        return 2;
-    }
-    return options.networks ? description_print(&description) : run(&description, &options);
+    int status = serve(&description, &options, rest + 1);
+    description_close(&description);
+    return status;
 }

@@ -1,7 +1,7 @@
 /* A whole IP network behind one TUN or TAP device: what its description says, who answers what,
  * what becomes of a packet on its way, and what was counted.
  *
- * It shares no code with the program that it tests. A program's end frees what it allocated. */
+ * It shares no code with the program that it tests. */
 #pragma once
 
 #include <stdbool.h>
@@ -75,8 +75,9 @@ struct delay {
 #define DELAYS_MAXIMUM 4
 
 struct network {
-    unsigned line; /* of the description */
-    bool onlink;   /* existing hosts answer ARP; otherwise all are behind the gateway */
+    struct network *next; /* of all of the description */
+    unsigned line;
+    bool onlink; /* existing hosts answer ARP; otherwise all are behind the gateway */
 
     struct rule rules[RULES_MAXIMUM];
     unsigned rule_count;
@@ -117,6 +118,7 @@ struct description {
     bool has_gateway[2]; /* IPv4, IPv6 */
     struct host gateway[2];
     struct bottleneck bottleneck[WAYS];
+    struct network *networks;
     struct prefix *prefixes;
     size_t prefix_count;
 
@@ -130,15 +132,27 @@ struct description {
 /* Reads the description, or prints each fault with its line and returns false. `seed` replaces its
  * own unless it is NULL. */
 bool description_read(const char *path, const uint64_t *seed, struct description *ret_description);
+void description_close(struct description *description);
 
-/* The network of an address, by the longest prefix; NULL if none has it. */
-struct network *description_find(const struct description *description, struct host host);
+/* ---- Addresses (simnet_address.c) ---- */
 
-/* "198.18.0.1", "fd00::1"; "198.18.0.0/24", "198.18.0.1-198.18.0.9" as the first and last. */
+/* "198.18.0.1", "fd00::1". */
 bool host_parse(const char *text, struct host *ret_host);
-bool hosts_parse(const char *text, struct host *ret_first, struct host *ret_last);
-bool ports_parse(const char *text, unsigned *ret_first, unsigned *ret_last, const char **ret_rest);
 const char *host_print(struct host host, char text[static 46]);
+
+/* "198.18.0.0/24", or an address as the longest prefix. The length is of 128 bits. */
+bool prefix_parse(const char *text, struct host *ret_host, unsigned *ret_length);
+
+/* A prefix, an address, or a range "198.18.0.1-198.18.0.9", as the first and last. */
+bool hosts_parse(const char *text, struct host *ret_first, struct host *ret_last);
+
+/* The first part of "22,80-88"; `ret_rest` is where the next begins. */
+bool ports_parse(const char *text, unsigned *ret_first, unsigned *ret_last, const char **ret_rest);
+
+/* The network of an address, by the longest prefix; NULL if none has it. The index for that is made
+ * once. */
+struct network *description_find(const struct description *description, struct host host);
+bool description_index(struct description *description);
 
 static inline bool host_is_four(struct host host)
 {
@@ -348,6 +362,7 @@ struct simnet {
 };
 
 bool path_open(struct simnet *simnet, uint32_t events, int64_t now);
+void path_close(struct simnet *simnet);
 
 static inline uint64_t path_random(struct simnet *simnet)
 {

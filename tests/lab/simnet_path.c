@@ -20,12 +20,14 @@ static uint64_t tick_of(int64_t time)
 
 bool path_open(struct simnet *simnet, uint32_t events, int64_t now)
 {
-    struct wheel *wheel = calloc(1, sizeof *wheel);
     void *memory = mmap(NULL, events * sizeof(struct event), PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     simnet->memory_mask = (1U << 12) - 1;
     simnet->memories = calloc(simnet->memory_mask + 1, sizeof *simnet->memories);
-    if (!wheel || memory == MAP_FAILED || !simnet->memories)
+    if (memory == MAP_FAILED || !simnet->memories)
+        return false;
+    struct wheel *wheel = simnet->wheel = calloc(1, sizeof *wheel);
+    if (!wheel)
         return false;
     wheel->events = memory;
     wheel->capacity = events;
@@ -35,8 +37,15 @@ bool path_open(struct simnet *simnet, uint32_t events, int64_t now)
         wheel->near[i] = (struct slot){NO_EVENT, NO_EVENT};
     for (size_t i = 0; i < FAR_SLOTS; i++)
         wheel->far[i] = (struct slot){NO_EVENT, NO_EVENT};
-    simnet->wheel = wheel;
     return true;
+}
+
+void path_close(struct simnet *simnet)
+{
+    if (simnet->wheel)
+        munmap(simnet->wheel->events, simnet->wheel->capacity * sizeof(struct event));
+    free(simnet->wheel);
+    free(simnet->memories);
 }
 
 static void slot_append(struct wheel *wheel, struct slot *slot, uint32_t index)

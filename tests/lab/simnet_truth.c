@@ -99,10 +99,7 @@ static void print_hosts(struct printer *printer, struct host first, struct host 
 
 static bool list_ports(struct printer *printer, const char *words)
 {
-    bool *wanted = calloc(65536, sizeof *wanted);
-    printer->ports = calloc(65536, sizeof *printer->ports);
-    if (!wanted || !printer->ports)
-        return false;
+    bool wanted[65536] = {false};
     while (*words != 0) {
         unsigned first, last;
         if (!ports_parse(words, &first, &last, &words)) {
@@ -111,11 +108,11 @@ static bool list_ports(struct printer *printer, const char *words)
         }
         memset(wanted + first, true, last - first + 1);
     }
-    for (unsigned port = 0; port < 65536; port++)
+    printer->ports = calloc(65536, sizeof *printer->ports);
+    for (unsigned port = 0; printer->ports && port < 65536; port++)
         if (wanted[port])
             printer->ports[printer->port_count++] = (uint16_t)port;
-    free(wanted);
-    return true;
+    return printer->ports != NULL;
 }
 
 /* More than can be walked through is a mistake. */
@@ -148,29 +145,31 @@ static bool print_networks(struct printer *printer)
     return true;
 }
 
-int truth_print(const struct description *description, enum truth_print what, const char *ports,
-                char *const *targets)
+static bool print_targets(struct printer *printer, char *const *targets)
 {
-    static char buffer[1 << 20];
-    struct printer printer = {.description = description, .what = what};
-    if (!list_ports(&printer, ports))
-        return 2;
-    setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
-    if (!*targets && !print_networks(&printer))
-        return 2;
+    if (!*targets)
+        return print_networks(printer);
     for (; *targets; targets++) {
         struct host first, last;
         if (!hosts_parse(*targets, &first, &last) || !is_walkable(first, last)) {
             fprintf(stderr, "simnet: a target such as 198.18.1.0/24 is wanted, not %s\n", *targets);
-            return 2;
+            return false;
         }
-        print_hosts(&printer, first, last);
+        print_hosts(printer, first, last);
     }
-    if (what == TRUTH_COUNTS)
+    return true;
+}
+
+int truth_print(const struct description *description, enum truth_print what, const char *ports,
+                char *const *targets)
+{
+    struct printer printer = {.description = description, .what = what};
+    bool done = list_ports(&printer, ports) && print_targets(&printer, targets);
+    if (done && what == TRUTH_COUNTS)
         printf("open %llu\nclosed %llu\nfiltered %llu\n", (unsigned long long)printer.counts[0],
                (unsigned long long)printer.counts[1], (unsigned long long)printer.counts[2]);
     free(printer.ports);
-    return fflush(stdout) != 0;
+    return !done ? 2 : fflush(stdout) != 0;
 }
 
 int description_print(const struct description *description)

@@ -39,7 +39,7 @@ class State(typing.NamedTuple):
     """What a port is, why, and which router says so in place of the host."""
 
     state: str  # open, closed, filtered
-    reason: str  # syn-ack, proxy, tarpit; reset; silent, firewalled, absent, outside, net-unreach, …
+    reason: str  # syn-ack, proxy, tarpit; reset; silent, firewalled, absent, outside, ICMP's
     router: str | None = None
 
 
@@ -49,10 +49,12 @@ class Lab:
     `scanners` are the addresses of the scanner's side. They default to the one after each gateway,
     in a /24 or /64 with it, or to 198.18.0.2 and fd00::2 where there is no gateway.
     `options` are simnet's: "--queue", N; "--events", N; "--beacon", which masscan needs in order
-    to end, because it looks at its clock only when a packet comes.
+    to end, because it looks at its clock only when a packet comes. `seed` replaces the
+    description's.
     """
 
-    def __init__(self, description, *options, test=None, tun=False, scanners=None):
+    def __init__(self, description, *options, test=None, tun=False, scanners=None, seed=None):
+        self._seed = [] if seed is None else ["--seed", str(seed)]
         self._files = tempfile.TemporaryDirectory(prefix="porthole-lab-")
         self._description = pathlib.Path(self._files.name, "network")
         self._description.write_text(description, encoding="utf-8")
@@ -61,10 +63,10 @@ class Lab:
         self._process = None
         self.tun = tun
         self.device = DEVICE
-        self._gateways, self.networks = self._read_networks()
-        self.scanners = scanners or self._default_scanners()
         self.namespace = Namespace()
         try:
+            self._gateways, self.networks = self._read_networks()
+            self.scanners = scanners or self._default_scanners()
             self._start(options)
             self._configure()
         except BaseException:
@@ -86,15 +88,14 @@ class Lab:
 
     # ---- What is true ----
 
-    @staticmethod
-    def _ask(*words):
+    def _ask(self, *words):
         return subprocess.run(
-            [program(), *words], check=True, stdout=subprocess.PIPE, encoding="ascii"
+            [program(), *self._seed, *words], check=True, stdout=subprocess.PIPE, encoding="ascii"
         ).stdout
 
     def truth(self, ports, *targets):
-        """(address, port) → State, for all addresses of the networks unless targets ("198.18.1.0/28",
-        "fd00:1::1-fd00:1::9") are given. `ports` are "22,80-88"."""
+        """(address, port) → State, for all addresses of the networks, or for targets such as
+        "198.18.1.0/28" and "fd00:1::1-fd00:1::9". `ports` are "22,80-88"."""
         lines = self._ask("--truth", str(self._description), "-p", str(ports), *targets)
         return {
             (address, int(port)): State(*state)
@@ -161,7 +162,7 @@ class Lab:
     def _start(self, options):
         self._process = subprocess.Popen(
             [*self.prefix, program(), "--device", self.device, "--tun" if self.tun else "--tap",
-             "--counters", str(self._file), "--until-eof", *map(str, options),
+             "--counters", str(self._file), "--until-eof", *self._seed, *map(str, options),
              str(self._description)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="ascii",
         )  # fmt: skip
