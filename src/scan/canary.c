@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 #define MISSED_MAXIMUM 4
+#define SLOW 4000.0 /* packets a second */
 #define MOSTLY                                                                                     \
     0.7 /* of an epoch's canaries: when so many answer, one that does not is to blame              \
          */
@@ -23,9 +24,9 @@ static void begin(struct canaries *canaries, uint64_t now)
     *current(canaries) = (struct canary_epoch){.began = now, .valid = true};
 }
 
-void canaries_init(struct canaries *canaries, uint64_t now)
+void canaries_init(struct canaries *canaries, double rate, uint64_t now)
 {
-    *canaries = (struct canaries){.key = key_from_seed(random_u64())};
+    *canaries = (struct canaries){.key = key_from_seed(random_u64()), .rate = rate};
     begin(canaries, now);
 }
 
@@ -57,12 +58,22 @@ void canaries_count(struct canaries *canaries, uint64_t packets, uint64_t refuse
     epoch->missed += missed;
 }
 
+uint32_t canaries_stride(double rate)
+{
+    return rate < SLOW ? 3 : 8;
+}
+
+uint32_t canaries_wanted(double rate)
+{
+    return rate < SLOW ? 12 : 24;
+}
+
 bool canaries_next(struct canaries *canaries, uint64_t now, uint64_t *ret_index, uint8_t *ret_tag)
 {
     struct canary_epoch *epoch = current(canaries);
     uint8_t tag = tag_of(canaries->epoch);
-    if (epoch->asked >= CANARY_WANTED || epoch->asked >= canaries->count ||
-        (uint64_t)epoch->asked * CANARY_STRIDE > epoch->packets)
+    if (epoch->asked >= canaries_wanted(canaries->rate) || epoch->asked >= canaries->count ||
+        (uint64_t)epoch->asked * canaries_stride(canaries->rate) > epoch->packets)
         return false;
     if (canaries->cursor >= canaries->count)
         canaries->cursor = 0;
@@ -111,7 +122,8 @@ void canaries_turn(struct canaries *canaries, uint64_t now, uint64_t length)
     const struct canary_epoch *epoch = current(canaries);
     if (now - epoch->began < length)
         return;
-    uint32_t wanted = canaries->count < CANARY_WANTED ? canaries->count : CANARY_WANTED;
+    uint32_t wanted = canaries_wanted(canaries->rate);
+    wanted = canaries->count < wanted ? canaries->count : wanted;
     bool enough = epoch->asked >= wanted && wanted > 0;
     if (enough || now - epoch->began > 20 * length)
         end(canaries, now);
@@ -157,8 +169,9 @@ bool canaries_judge(struct canaries *canaries, uint64_t now, uint64_t grace,
     return false;
 }
 
-void canaries_restart(struct canaries *canaries, uint64_t now)
+void canaries_restart(struct canaries *canaries, double rate, uint64_t now)
 {
+    canaries->rate = rate;
     for (unsigned i = 0; i < CANARY_EPOCHS; i++)
         canaries->epochs[i].valid = false;
     if (current(canaries)->packets)

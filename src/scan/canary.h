@@ -12,8 +12,6 @@
 #define CANARIES 256 /* ports kept */
 #define CANARY_TAG 8 /* the first of the tags that are theirs */
 #define CANARY_EPOCHS (PROBE_TAGS - CANARY_TAG)
-#define CANARY_WANTED 24 /* asked in an epoch, when there are so many */
-#define CANARY_STRIDE 8  /* at most one packet in so many */
 
 struct canary {
     uint64_t index;
@@ -42,9 +40,10 @@ struct canaries {
     uint64_t epoch;                            /* number of the current one */
     uint64_t judged;                           /* numbers below are done with */
     uint32_t cursor;                           /* the item to be asked next */
+    double rate;                               /* packets a second that are meant to leave */
 };
 
-void canaries_init(struct canaries *canaries, uint64_t now);
+void canaries_init(struct canaries *canaries, double rate, uint64_t now);
 
 /* Offers a port that has just answered by itself. Which ones are kept is chance. */
 void canaries_offer(struct canaries *canaries, uint64_t index);
@@ -59,6 +58,11 @@ void canaries_count(struct canaries *canaries, uint64_t packets, uint64_t refuse
  */
 bool canaries_next(struct canaries *canaries, uint64_t now, uint64_t *ret_index, uint8_t *ret_tag);
 
+/* How many packets of an epoch go to one canary, and how many canaries make an epoch: at low rates
+ * a larger share and fewer, so that the loop does not take its time. */
+uint32_t canaries_stride(double rate);
+uint32_t canaries_wanted(double rate);
+
 /* Takes the answer to a probe with a tag from CANARY_TAG on. */
 void canaries_hear(struct canaries *canaries, uint64_t index, uint8_t tag, uint64_t time);
 
@@ -71,4 +75,4 @@ bool canaries_judge(struct canaries *canaries, uint64_t now, uint64_t grace,
                     struct epoch *ret_epoch);
 
 /* Nothing asked up to now is judged, because the rate has changed or sending has paused. */
-void canaries_restart(struct canaries *canaries, uint64_t now);
+void canaries_restart(struct canaries *canaries, double rate, uint64_t now);

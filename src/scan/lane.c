@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define SLOWER 0.9 /* than the host has answered up to now */
+#define FASTER 1.5 /* after a pass that found nothing late */
 #define RATE_LEAST 2.0
 #define LATE 0.1 /* of a pass's answers, coming in the next one: the lane is too fast still */
 
@@ -119,7 +120,7 @@ static bool is_satisfied(const struct lane *lane, const struct lane_options *opt
         return true;
     struct recall recall = recall_estimate(lane->answers, lane->pass, silent);
     if (recall.known)
-        return recall.estimate >= options->recall;
+        return recall_suffices(&recall, lane->answers, lane->pass, options->recall);
     return lane->pass >= 2; /* nothing more came, twice */
 }
 
@@ -134,6 +135,8 @@ static bool next_pass(struct lane *lane, const struct plan *plan, const struct l
     double before = lane->pass >= 2 ? (double)lane->answers[lane->pass - 2] : 0;
     if (lane->pass >= 2 && answers > LATE * before && seconds > 0)
         lane->rate = fmax(RATE_LEAST, fmin(lane->rate / 2, answers / seconds));
+    else
+        lane->rate *= FASTER;
     lane->pass++;
     lane->next = first_index(plan, lane->host);
     lane->began = now;

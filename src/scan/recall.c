@@ -75,3 +75,13 @@ struct recall recall_estimate(const uint64_t *answers, unsigned passes, uint64_t
         .low = fmin(estimate, (double)heard / ((double)heard + missing)),
     };
 }
+
+bool recall_suffices(const struct recall *recall, const uint64_t *answers, unsigned passes,
+                     double wanted)
+{
+    double heard = 0;
+    for (unsigned i = 0; i < passes; i++)
+        heard += (double)answers[i];
+    bool certain = recall->low >= wanted || heard / recall->low - heard < 1;
+    return recall->estimate >= wanted && certain;
+}

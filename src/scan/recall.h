@@ -15,3 +15,8 @@ struct recall {
  * lost taken from how much later passes found, the expected recall after k passes is 1 - q^k; the
  * lower bound counts both with q being other than estimated and with this scan's own luck. Pure. */
 struct recall recall_estimate(const uint64_t *answers, unsigned passes, uint64_t silent);
+
+/* Whether that is enough: the estimate reaches `wanted`, and so does its lower bound, unless what
+ * lies between them is not even one port. */
+bool recall_suffices(const struct recall *recall, const uint64_t *answers, unsigned passes,
+                     double wanted);

@@ -34,12 +34,8 @@ const struct scan_options scan_options_default = {
 
 static int init_stateless(struct scan *scan, uint64_t hosts)
 {
-    if (hosts <= HOST_SLOTS) {
-        scan->heard = calloc(hosts, sizeof(*scan->heard));
-        scan->heard_now = calloc(hosts, sizeof(*scan->heard_now));
-        if (!scan->heard || !scan->heard_now)
-            return -ENOMEM;
-    }
+    if (watch_init(&scan->watch, hosts) < 0)
+        return -ENOMEM;
     return sent_log_init(&scan->log);
 }
 
@@ -84,8 +80,7 @@ void scan_free(struct scan *scan)
     ledger_release(&scan->ledger);
     sent_log_release(&scan->log);
     lanes_release(&scan->lanes);
-    free(scan->heard);
-    free(scan->heard_now);
+    watch_release(&scan->watch);
     number_set_release(&scan->failed_hosts);
     number_set_release(&scan->failed_ports);
     free(scan->rtts);
@@ -300,7 +295,7 @@ static bool is_satisfied(const struct scan *scan)
         return true;
     struct recall recall = recall_estimate(scan->at.answers, pass, silent - lanes_silent);
     if (recall.known)
-        return recall.estimate >= scan->options.recall;
+        return recall_suffices(&recall, scan->at.answers, pass, scan->options.recall);
     return scan->options.recall <= 0 || pass >= SCAN_TRIES_UNANSWERED;
 }
 
@@ -398,8 +393,8 @@ static int open_prober(struct scan *scan, struct error *error)
     scan->tick_position = scan->at.position;
     pace_init(&scan->pace, scan->options.rate, PACE_TRACKING_DIRECTORY, scan->clock);
     if (scan->class->stateless) {
-        canaries_init(&scan->canaries, scan->clock);
         steer_init(&scan->steer, (double)scan->options.min_rate, (double)scan->options.rate);
+        canaries_init(&scan->canaries, scan->steer.rate, scan->clock);
         pace_set_rate(&scan->pace, (uint64_t)scan->steer.rate);
     }
     return scan->events.opened ? scan->events.opened(scan->events.user, error) : 0;

@@ -29,6 +29,22 @@ static uint64_t index_at(const struct scan *scan, uint64_t position)
     return order_at(&scan->order, position);
 }
 
+/* Adds the port that the host has refused before, when it is time to ask whether it still does. */
+static void check_host(struct scan *scan, uint64_t host, uint64_t position)
+{
+    uint32_t port;
+    double share = (double)position / (double)scan->positions;
+    if (!watch_check(&scan->watch, host, share, &port))
+        return;
+    uint64_t index = host * scan->plan->ports->size + port;
+    scan->batch[scan->batch_count++] = (struct probe){
+        .to = plan_endpoint(scan->plan, index),
+        .index = index,
+        .position = position,
+        .tag = LANE_TAG,
+    };
+}
+
 /* Fills the empty batch with the next silent indexes of the order. */
 static void batch_fill(struct scan *scan)
 {
@@ -36,7 +52,7 @@ static void batch_fill(struct scan *scan)
         scan->positions - scan->at.position > WALK ? scan->at.position + WALK : scan->positions;
     uint8_t tag = (uint8_t)((scan->at.pass - 1) % PASS_TAGS);
     scan->batch_count = scan->batch_done = 0;
-    while (scan->at.position < end && scan->batch_count < BATCH) {
+    while (scan->at.position < end && scan->batch_count < BATCH - 1) {
         uint64_t position = scan->at.position++;
         uint64_t index = index_at(scan, position);
         if (ledger_get(&scan->ledger, index) != STATE_SILENT || book_has_failed(scan, index) ||
@@ -48,6 +64,8 @@ static void batch_fill(struct scan *scan)
             .position = position,
             .tag = tag,
         };
+        if (scan->at.pass >= 2)
+            check_host(scan, plan_host(scan->plan, index), position);
     }
 }
 
@@ -126,7 +144,8 @@ uint64_t ask_patience(struct scan *scan)
 static uint64_t epoch_length(struct scan *scan)
 {
     uint64_t length = scan->slowest / (CANARY_EPOCHS - 3);
-    uint64_t asking = (uint64_t)(CANARY_WANTED * CANARY_STRIDE / scan->steer.rate *
+    double rate = scan->steer.rate;
+    uint64_t asking = (uint64_t)(canaries_wanted(rate) * canaries_stride(rate) / rate *
                                  (double)NANOSECONDS_PER_SECOND);
     uint64_t least = scan->steer.ceiling > 0 ? EPOCH_SETTLED : EPOCH;
     length = length > asking ? length : asking;
@@ -146,17 +165,9 @@ static void steer(struct scan *scan)
     ask_patience(scan);
     canaries_turn(&scan->canaries, scan->clock, epoch_length(scan));
     while (canaries_judge(&scan->canaries, scan->clock, scan->slowest, &epoch)) {
-        bool ch = steer_judge(&scan->steer, &epoch);
-        if (getenv("DBG"))
-            fprintf(stderr,
-                    "%.4f e rate %.0f asked %u heard %u delay %.5f ref %lu mis %lu -> %.0f lim %d "
-                    "ceil %.0f pat %.4f\n",
-                    (double)(scan->clock - scan->began) / 1e9, epoch.rate, epoch.asked, epoch.heard,
-                    epoch.delay, epoch.refused, epoch.missed, scan->steer.rate,
-                    (int)scan->steer.limit, scan->steer.ceiling, (double)scan->patience / 1e9);
-        if (!ch)
+        if (!steer_judge(&scan->steer, &epoch))
             continue;
-        canaries_restart(&scan->canaries, scan->clock);
+        canaries_restart(&scan->canaries, scan->steer.rate, scan->clock);
         pace_set_rate(&scan->pace, (uint64_t)scan->steer.rate);
     }
 }
@@ -215,7 +226,7 @@ static uint64_t ask_pass(struct scan *scan)
         return end - scan->clock < TICK ? end - scan->clock : TICK;
     }
     if (scan->paused) {
-        canaries_restart(&scan->canaries, scan->clock);
+        canaries_restart(&scan->canaries, scan->steer.rate, scan->clock);
         scan->paused = false;
     }
     steer(scan);

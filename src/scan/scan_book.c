@@ -72,18 +72,17 @@ static struct port_record make_record(const struct scan *scan, uint64_t index)
     };
 }
 
-static void count_answer(struct scan *scan, uint64_t host, unsigned tries)
+static void count_answer(struct scan *scan, const struct port_record *record)
 {
+    uint64_t host = plan_host(scan->plan, record->index);
     struct lane *lane = lanes_find(&scan->lanes, host);
     note_answered(scan, host);
     if (lane)
         lane->answers[lane->pass - 1]++;
-    else if (tries >= 1 && tries <= SCAN_TRIES_MAXIMUM)
-        scan->at.answers[tries - 1]++;
-    if (scan->heard && tries < scan->at.pass)
-        scan->heard[host]++;
-    else if (scan->heard)
-        scan->heard_now[host]++;
+    else if (record->tries >= 1 && record->tries <= SCAN_TRIES_MAXIMUM)
+        scan->at.answers[record->tries - 1]++;
+    watch_hear(&scan->watch, host, (uint32_t)(record->index % scan->plan->ports->size),
+               record->tries < scan->at.pass, record->state == scan->ledger.words.refused);
 }
 
 int book_port(struct scan *scan, const struct port_record *record)
@@ -94,7 +93,7 @@ int book_port(struct scan *scan, const struct port_record *record)
     /* What a router or this machine says of the target tells nothing of what the target's own
      * answers lose on their way. */
     if (port_record_is_from_target(record))
-        count_answer(scan, plan_host(scan->plan, record->index), record->tries);
+        count_answer(scan, record);
     return scan->events.port ? scan->events.port(scan->events.user, record) : 0;
 }
 
@@ -165,6 +164,10 @@ static int take_answer(struct scan *scan, const struct reply *reply)
             canaries_hear(&scan->canaries, reply->index, reply->tag, reply->time);
             return 0;
         }
+        if (reply->tag == LANE_TAG && ledger_get(&scan->ledger, reply->index) != STATE_SILENT) {
+            watch_check_answer(&scan->watch, plan_host(scan->plan, reply->index));
+            return 0;
+        }
         place_in_time(scan, reply, &record);
         if (record.rtt && reply->from.family == ADDRESS_NONE)
             rtt_spread_add(&scan->spread, record.rtt);
@@ -226,37 +229,25 @@ int book_silence(struct scan *scan)
     return 0;
 }
 
-/* A path that loses so much of everything is rare, and a lane does it no harm. */
-#define LIMITED_SHARE 0.25
-#define LIMITED_LEAST 8
-
-static bool is_limited(uint32_t before, uint32_t now)
-{
-    return now >= LIMITED_LEAST && now > LIMITED_SHARE * before;
-}
-
 int book_lanes(struct scan *scan)
 {
     double seconds = (double)(scan->clock - scan->began) / (double)NANOSECONDS_PER_SECOND;
-    if (!scan->heard || scan->ledger.sparse)
-        return 0;
-    for (uint64_t host = 0; host < scan->plan->targets->size; host++) {
-        uint32_t before = scan->heard[host], now = scan->heard_now[host];
-        scan->heard[host] += now;
-        scan->heard_now[host] = 0;
-        if (scan->at.pass < 2 || !is_limited(before, now) || lanes_find(&scan->lanes, host))
+    uint64_t ports = scan->plan->ports->size, *answers = scan->at.answers;
+    unsigned last = scan->at.pass - 1;
+    watch_measure(&scan->watch);
+    for (uint64_t host = 0; host < scan->watch.count && !scan->ledger.sparse; host++) {
+        uint32_t heard, late;
+        if (!watch_is_limited(&scan->watch, host, &heard, &late) || scan->at.pass < 2 ||
+            lanes_find(&scan->lanes, host))
             continue;
-        if (lanes_add(&scan->lanes, scan->plan, host, scan->at.pass, (before + now) / seconds,
-                      scan->clock) < 0)
+        if (lanes_add(&scan->lanes, scan->plan, host, scan->at.pass, heard / seconds, scan->clock) <
+            0)
             return -ENOMEM;
-        canaries_forget(&scan->canaries, host * scan->plan->ports->size,
-                        (host + 1) * scan->plan->ports->size);
+        canaries_forget(&scan->canaries, host * ports, (host + 1) * ports);
         /* What it kept back tells nothing of the path. */
-        uint64_t *answers = scan->at.answers;
-        unsigned last = scan->at.pass - 1;
-        answers[last] -= now < answers[last] ? now : answers[last];
-        answers[0] -= before < answers[0] ? before : answers[0];
-        scan->lanes.earlier_answers += before + now;
+        answers[last] -= late < answers[last] ? late : answers[last];
+        answers[0] -= heard - late < answers[0] ? heard - late : answers[0];
+        scan->lanes.earlier_answers += heard;
     }
     return 0;
 }

@@ -6,13 +6,14 @@
 #include "scan/pace.h"
 #include "scan/scan.h"
 #include "scan/sent_log.h"
+#include "scan/watch.h"
 
 #define BATCH 64            /* probes handed to the prober at a time */
 #define HOST_SLOTS 1048576u /* above so many hosts, several share one round-trip estimate */
 #define ANSWERED_BITS (UINT64_C(1) << 32) /* above so many, hosts share a bit */
 #define WINDOW_MINIMUM 64
 #define PASS_TAGS 7 /* tags of probes: those of passes in turn, */
-#define LANE_TAG 7  /* that of hosts with a pace of their own, and CANARY_TAG and on */
+#define LANE_TAG 7  /* that of lanes, and of checks of hosts; and those from CANARY_TAG on */
 #define TICK (100 * NANOSECONDS_PER_MILLISECOND)
 
 struct scan {
@@ -48,9 +49,7 @@ struct scan {
     struct steer steer;
     struct lanes lanes;
     bool lanes_only; /* the common passes are over */
-    uint32_t
-        *heard; /* by host: ports that it answered itself before this pass; NULL: not counted */
-    uint32_t *heard_now; /* and in this one */
+    struct watch watch;
     bool paused;   /* nothing leaves at the pace of `steer`, so that canaries tell nothing of it */
     uint64_t sent; /* monotonic: when the last probe left */
     uint64_t patience; /* nanoseconds for which answers are waited for; see ask_patience() */

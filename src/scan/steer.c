@@ -6,19 +6,24 @@
 #include <math.h>
 #include <stdio.h>
 
-#define KEPT 0.9         /* of what got through, after the path was overrun */
+#define KEPT_LOSS                                                                                  \
+    0.6 /* of what got through when packets were lost: the queue has to drain, too                 \
+         */
+#define KEPT 0.9
 #define NEAR 0.95        /* of the ceiling, above which the rate rises slowly */
 #define RISE_SEEKING 2.0 /* an epoch, before the path was ever overrun */
 #define RISE_FAR 1.15
-#define RISE_NEAR 1.02
+#define RISE_NEAR 0.02
 #define PATIENCE 4    /* good epochs between two such rises */
 #define FORGOTTEN 1.3 /* a ceiling that the rate has passed by so much is none */
 #define SWELL 0.005   /* seconds by which round trips may grow without being noticed */
 #define POOLED 8      /* epochs that are looked at together */
 #define MEMORY 4000.0 /* canaries from which the usual share is known */
 #define BUSY 0.8      /* of the rate: a machine that sends less is at its end */
-#define FUTILE 2      /* falls in a row that brought nothing, until loss is taken for granted */
-#define HOPELESS 0.2  /* a path that loses more than the rest at any rate is none to hurry on */
+#define HOPELESS 0.4  /* a path that loses more than the rest at any rate is none to hurry on */
+#define DEEP 0.25     /* of the rate before the falls: low enough to tell */
+#define CERTAIN 48    /* canaries asked since the last fall */
+#define GAIN 0.3      /* of what was lost, to be heard again */
 
 void steer_init(struct steer *steer, double minimum, double maximum)
 {
@@ -73,7 +78,8 @@ static enum steer_limit find_trouble(const struct steer *steer, const struct epo
     if (epoch->missed)
         return STEER_RECEIVING;
     if (fell_silent(steer->share, epoch->asked, epoch->heard) ||
-        fell_silent(steer->share, steer->asked, steer->heard))
+        (epoch->heard < steer->share * epoch->asked &&
+         fell_silent(steer->share, steer->asked, steer->heard)))
         return STEER_LOSS;
     if (steer->delay >= 0 && epoch->delay > 2 * steer->delay + SWELL &&
         epoch->delay >= steer->delay_before) /* a queue that drains asks for nothing but time */
@@ -113,26 +119,22 @@ static bool fall(struct steer *steer, const struct epoch *epoch, enum steer_limi
     steer->good = 0;
     steer->ceiling = fmin(carried, steer->rate);
     pool_reset(steer);
-    return set_rate(steer, KEPT * steer->ceiling);
+    return set_rate(steer, (trouble == STEER_LOSS ? KEPT_LOSS : KEPT) * steer->ceiling);
 }
 
-/* After falls that have brought nothing, loss is how this path is, and no reason to be slow. Where
- * the rate is what loses, a rate of half lets twice the share through: half of that gain will do.
- */
-static bool fell_in_vain(struct steer *steer, const struct epoch *epoch)
+/* Where the rate is what loses, a quarter of it lets much more through. Falls that have brought
+ * nothing show how this path is at any rate, and that is no reason to be slow. */
+static bool fell_in_vain(struct steer *steer)
 {
-    if (steer->fallen_from <= 0 || epoch->asked == 0)
+    if (steer->fallen_from <= 0 || steer->rate > DEEP * steer->fallen_from ||
+        steer->asked < CERTAIN)
         return false;
-    double share = epoch->heard / (double)epoch->asked;
-    double gain = steer->fallen_from / steer->rate - 1;
-    bool vain = share >= HOPELESS && share < steer->fallen_share * (1 + gain / 2);
-    steer->futile = vain ? steer->futile + 1 : 0;
-    if (steer->futile < FUTILE)
+    double share = steer->heard / steer->asked;
+    if (share < HOPELESS || share > steer->fallen_share + (1 - steer->fallen_share) * GAIN)
         return false;
-    steer->futile = 0;
     steer->share = share;
-    steer->share_weight = epoch->asked;
-    steer->ceiling = 0;
+    steer->share_weight = steer->asked;
+    steer->ceiling = steer->fallen_from; /* what so few canaries cannot tell is not hurried past */
     return true;
 }
 
@@ -156,7 +158,10 @@ static bool rise(struct steer *steer, const struct epoch *epoch)
     double near = NEAR * steer->ceiling;
     if (steer->rate < near)
         return set_rate(steer, fmin(near, steer->rate * RISE_FAR));
-    return steer->good % PATIENCE == 0 && set_rate(steer, steer->rate * RISE_NEAR);
+    /* Gently at first, and the more boldly the longer nothing goes wrong. */
+    unsigned steps = steer->good / PATIENCE;
+    double bold = fmin(RISE_SEEKING - 1, RISE_NEAR * exp2(steps < 1 ? 0 : steps - 1.0));
+    return steer->good % PATIENCE == 0 && set_rate(steer, steer->rate * (1 + bold));
 }
 
 bool steer_judge(struct steer *steer, const struct epoch *epoch)
@@ -165,16 +170,20 @@ bool steer_judge(struct steer *steer, const struct epoch *epoch)
     enum steer_limit trouble = find_trouble(steer, epoch);
     if (epoch->delay >= 0)
         steer->delay_before = epoch->delay;
-    if (trouble == STEER_LOSS && fell_in_vain(steer, epoch)) {
+    if (trouble == STEER_LOSS && fell_in_vain(steer)) {
         double before = steer->fallen_from;
         steer->fallen_from = 0;
         pool_reset(steer);
         return set_rate(steer, before);
     }
-    if (trouble != STEER_SEEKING)
-        return fall(steer, epoch, trouble);
+    if (trouble != STEER_SEEKING) {
+        bool again = steer->troubled;
+        steer->troubled = !again;
+        /* Once may be a hiccup of either machine, or chance. */
+        return again && fall(steer, epoch, trouble);
+    }
+    steer->troubled = false;
     steer->fallen_from = 0;
-    steer->futile = 0;
     steer->good++;
     if (epoch->asked == 0)
         return false;

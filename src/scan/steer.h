@@ -45,12 +45,12 @@ struct steer {
     double delay_before; /* of the epoch before */
     double fallen_from;  /* the rate before the last fall, 0 once it is known what that brought */
     double fallen_share; /* what was heard then */
-    unsigned futile;     /* falls in a row that changed nothing */
+    bool troubled;       /* the epoch before was not good */
     unsigned good;       /* epochs in a row without trouble */
 };
 
 #define STEER_START 20000.0 /* packets a second, until anything is known */
-#define STEER_LEAST 50.0    /* below that no path is too slow */
+#define STEER_LEAST 200.0   /* no path that people use is slower */
 
 /* `minimum` and `maximum` are packets a second, 0 where the user set none. */
 void steer_init(struct steer *steer, double minimum, double maximum);

@@ -78,7 +78,7 @@ static double settle(struct path *path, struct steer *steer, unsigned epochs)
 
 static void a_bottleneck_is_found(void **state)
 {
-    static const double capacities[] = {300, 2000, 20000, 150000};
+    static const double capacities[] = {1000, 2000, 20000, 150000};
     static const double queues[] = {20, 100, 1000};
     static const double losses[] = {0, 0.02, 0.1};
     (void)state;

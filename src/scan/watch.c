@@ -1,0 +1,108 @@
+/* The watch over hosts that answer only so often. */
+#include "scan/watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define LATE_LEAST 8    /* answers, below which a share says nothing */
+#define LATE_SHARE 0.25 /* no path loses so much */
+#define LATE_TIMES 3    /* as large as the median of all hosts */
+#define LATE_MARGIN 0.05
+#define SAMPLE 1023 /* hosts by which the others are measured */
+
+int watch_init(struct watch *watch, uint64_t hosts)
+{
+    *watch = (struct watch){0};
+    if (hosts > WATCH_HOSTS)
+        return 0;
+    watch->hosts = calloc(hosts, sizeof(*watch->hosts));
+    if (!watch->hosts)
+        return -ENOMEM;
+    watch->count = hosts;
+    return 0;
+}
+
+void watch_release(struct watch *watch)
+{
+    free(watch->hosts);
+    *watch = (struct watch){0};
+}
+
+void watch_hear(struct watch *watch, uint64_t host, uint32_t port, bool late, bool refused)
+{
+    if (!watch->count)
+        return;
+    struct host_watch *watched = &watch->hosts[host];
+    if (late)
+        watched->before++;
+    else
+        watched->now++;
+    if (refused && !watched->refused)
+        watched->refused = port + 1;
+}
+
+bool watch_check(struct watch *watch, uint64_t host, double share, uint32_t *ret_port)
+{
+    if (!watch->count)
+        return false;
+    struct host_watch *watched = &watch->hosts[host];
+    if (!watched->refused || watched->checks >= WATCH_CHECKS ||
+        share * WATCH_CHECKS < watched->checks)
+        return false;
+    watched->checks++;
+    *ret_port = watched->refused - 1;
+    return true;
+}
+
+void watch_check_answer(struct watch *watch, uint64_t host)
+{
+    if (watch->count && watch->hosts[host].answers < watch->hosts[host].checks)
+        watch->hosts[host].answers++;
+}
+
+static double late_share(const struct host_watch *watched)
+{
+    return watched->now / (watched->before + 1.0);
+}
+
+static int compare_shares(const void *one, const void *other)
+{
+    double difference = *(const double *)one - *(const double *)other;
+    return difference < 0 ? -1 : difference > 0;
+}
+
+void watch_measure(struct watch *watch)
+{
+    double shares[SAMPLE];
+    size_t count = 0;
+    uint64_t step = watch->count / SAMPLE + 1;
+    for (uint64_t host = 0; host < watch->count && count < SAMPLE; host += step)
+        if (watch->hosts[host].before + watch->hosts[host].now >= LATE_LEAST)
+            shares[count++] = late_share(&watch->hosts[host]);
+    watch->limit = LATE_SHARE;
+    if (!count)
+        return;
+    qsort(shares, count, sizeof(*shares), compare_shares);
+    double share = LATE_TIMES * shares[count / 2] + LATE_MARGIN;
+    if (share < LATE_SHARE)
+        watch->limit = share;
+}
+
+/* One answer of several may be luck, and one that is missing is. */
+static bool leaves_unanswered(const struct host_watch *watched)
+{
+    return watched->answers * 4 <= watched->checks && watched->checks >= 3;
+}
+
+bool watch_is_limited(struct watch *watch, uint64_t host, uint32_t *ret_heard, uint32_t *ret_late)
+{
+    struct host_watch *watched = &watch->hosts[host];
+    bool late = watched->now >= LATE_LEAST && late_share(watched) > watch->limit;
+    bool limited = late || leaves_unanswered(watched);
+    *ret_heard = watched->before + watched->now;
+    *ret_late = watched->now;
+    watched->before += watched->now;
+    watched->now = 0;
+    watched->checks = watched->answers = 0;
+    return limited;
+}
