@@ -281,5 +281,7 @@ const char *ask_limit(struct scan *scan)
                  scan->lanes.count == 1 ? "s" : "");
         return scan->limit_text;
     }
+    if (scan->steer.limit == STEER_BLIND && scan->packets < (uint64_t)STEER_START)
+        return NULL; /* too few for it to have mattered */
     return steer_limit_text(&scan->steer, scan->limit_text);
 }
