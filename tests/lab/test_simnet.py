@@ -335,11 +335,22 @@ class ScannerTest(unittest.TestCase):
             "-b", "/dev/null", "-S", "198.18.0.2", "-G", "02:53:49:4d:00:01", "198.18.2.0/24",
         )  # fmt: skip
         self.assertEqual({(line, 80) for line in found}, lab.truth_open("80"))
+        self.assertEqual(lab.counters()["rst"], len(found))
 
-    def mass(self, *words):
+    @need("zmap", "nft")
+    def test_a_deaf_kernel_sends_no_resets(self):
+        found, lab = self.mass(
+            "zmap", "-i", "DEVICE", "-q", "-r", "5000", "-c", "2", "-p", "80", "-o", "-",
+            "-b", "/dev/null", "-S", "198.18.0.2", "-G", "02:53:49:4d:00:01", "198.18.2.0/24",
+            deaf=True,
+        )  # fmt: skip
+        self.assertEqual({(line, 80) for line in found}, lab.truth_open("80"))
+        self.assertEqual(lab.counters()["rst"], 0)
+
+    def mass(self, *words, deaf=False):
         """What a scanner prints about 198.18.2.0/24, and the lab."""
         description = GATEWAYS + network("198.18.2.0/24", "open 50%  rtt uniform 1ms 50ms")
-        lab = Lab(description, "--beacon", test=self)
+        lab = Lab(description, "--beacon", test=self, deaf=deaf)
         words = [lab.device if word == "DEVICE" else word for word in words]
         done = subprocess.run(
             [*lab.prefix, *words], stdin=subprocess.DEVNULL, capture_output=True, check=True,
