@@ -143,7 +143,7 @@ static int allow_files(scmp_filter_ctx filter, const struct confinement *wanted)
 static int allow_sockets(scmp_filter_ctx filter, const struct confinement *wanted)
 {
     static const int families[] = {AF_INET, AF_INET6};
-    const unsigned setting[] = {F_SETFL}, zone[] = {SIOCGIFNAME};
+    const unsigned setting[] = {FIONBIO}, zone[] = {SIOCGIFNAME};
     int failed = 0;
     for (size_t i = 0; wanted->sockets && !failed && i < COUNT(families); i++) {
         failed = allow_socket(filter, families[i], SOCK_STREAM, 0);
@@ -157,7 +157,7 @@ static int allow_sockets(scmp_filter_ctx filter, const struct confinement *wante
     if (!failed && wanted->sockets)
         failed = add_names(filter, SCMP_ACT_ALLOW, allowed_sockets, COUNT(allowed_sockets));
     if (!failed && wanted->sockets)
-        failed = allow_numbers(filter, "fcntl", 1, setting, COUNT(setting));
+        failed = allow_numbers(filter, "ioctl", 1, setting, COUNT(setting));
     /* if_indextoname() asks over such a socket. */
     if (!failed && wanted->zones)
         failed = allow_socket(filter, AF_UNIX, SOCK_DGRAM, 0);

@@ -2,10 +2,10 @@
 #include "probe/tcp_connect.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -219,11 +219,14 @@ static struct attempt *take_prompt(struct tcp_connect *self, const struct addres
     return attempt;
 }
 
-/* The attempt goes on like any other, with the socket that was the prompt one's. */
+/* The attempt goes on like any other, with the socket that was the prompt one's. It is made
+ * non-blocking by ioctl(): fcntl(F_SETFL) could make a checkpoint lose O_APPEND as well, so that a
+ * confined scan may not use it. */
 static void leave_prompt(struct attempt *attempt)
 {
+    int on = 1;
     attempt->prompt->skip = SKIP_AFTER_SILENCE;
-    fcntl(attempt->fd, F_SETFL, O_NONBLOCK);
+    ioctl(attempt->fd, FIONBIO, &on);
     attempt->prompt = NULL;
     attempt->single = true;
 }

@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
@@ -14,6 +15,7 @@ from confined import NOBODY, ORDINARY, SANITIZED, Confined, wait_until_confined
 from namespaces import Namespace, need, run, wire
 from porthole import PROGRAM
 from porthole import run as porthole
+from porthole import start
 from sockets import listen
 from terminal import Terminal
 
@@ -78,6 +80,39 @@ class Raw(Confined, unittest.TestCase):
         if SANITIZED:
             self.skipTest("LeakSanitizer has to look into the process")
         self.assertNotEqual(self.looked_at("-sS"), 0)
+
+
+@need("nft")
+class Sockets(unittest.TestCase):
+    """The sockets of a scan by connect() once it is confined."""
+
+    def non_blocking(self, pid):
+        """For each TCP socket of a process: whether it waits for nothing."""
+        flags = {}
+        for path in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+            if os.readlink(path).startswith("socket:"):
+                text = pathlib.Path(f"/proc/{pid}/fdinfo/{path.name}").read_text(encoding="ascii")
+                fields = dict(line.split(":\t", 1) for line in text.splitlines())
+                flags[path.name] = bool(int(fields["flags"], 8) & os.O_NONBLOCK)
+        return flags
+
+    def test_a_silent_port_of_this_machine_holds_nothing_up(self):
+        here = Namespace(self)
+        here.nft("table inet t { chain c { type filter hook input priority 0;"
+                 " tcp dport 4000 drop; }; }")  # fmt: skip
+        with start("scan", "-sT", "--timeout", "20s", "--max-timeout", "20s",
+                   "-p", "4000", "127.0.0.1", namespace=here) as process:  # fmt: skip
+            wait_until_confined(process)
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline:
+                found = self.non_blocking(process.pid)
+                if found and all(found.values()):
+                    break
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+        self.assertTrue(found)
+        self.assertTrue(all(found.values()), found)
 
 
 @need()
