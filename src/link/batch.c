@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -42,16 +44,29 @@ int batch_socket(int domain, int protocol, struct error *error)
     return fd;
 }
 
+/* Whether a failed call is worth repeating at once. A stranger's ICMP error can make a raw socket's
+ * next call fail, though not the one after it (only recent kernels keep such errors from
+ * IPPROTO_RAW): so a failure has to come twice to be the packet's own. */
+static bool is_passing(int code, size_t at, size_t *failed_at)
+{
+    if (code == EINTR)
+        return true;
+    if (code == ENOBUFS || code == EAGAIN || *failed_at == at)
+        return false;
+    *failed_at = at;
+    return true;
+}
+
 size_t batch_send(int fd, struct mmsghdr *messages, size_t count, int *ret_code)
 {
-    size_t sent = 0;
+    size_t sent = 0, failed_at = SIZE_MAX;
     while (sent < count) {
         /* A call that took some says nothing of why it stopped; the next one does. */
         int taken = sendmmsg(fd, messages + sent, (unsigned)(count - sent), MSG_DONTWAIT);
         if (taken > 0) {
             sent += (size_t)taken;
-        } else if (taken == 0 || errno != EINTR) {
-            *ret_code = taken == 0 ? EAGAIN : errno;
+        } else if (!is_passing(errno, sent, &failed_at)) {
+            *ret_code = errno;
             break;
         }
     }

@@ -35,12 +35,12 @@ static bool ip_carries(const struct route *route)
 }
 
 /* The packets bring their own header, and a full device is told (ENOBUFS): without IP_RECVERR raw
- * sockets keep that to themselves. Of ICMP errors, which that option is for, none comes to a socket
- * of IPPROTO_RAW. */
-static int open_socket(int domain, struct error *error)
+ * sockets keep that to themselves. ICMP errors, which that option is for, are not for a socket of
+ * IPPROTO_RAW; see batch_send(). */
+static int open_socket(int domain)
 {
     const int on = 1;
-    int fd = batch_socket(domain, IPPROTO_RAW, error);
+    int fd = batch_socket(domain, IPPROTO_RAW, NULL);
     if (fd < 0)
         return fd;
     int failed = domain == AF_INET
@@ -52,7 +52,7 @@ static int open_socket(int domain, struct error *error)
         return fd;
     int code = errno;
     close(fd);
-    return batch_error(code, "a raw socket's options", error);
+    return -code;
 }
 
 static void close_socket(int fd)
@@ -70,12 +70,12 @@ static int ip_open(const struct link_options *options, struct link **ret_link, s
     if (!self)
         return error_set(error, ENOMEM, "no memory for sending packets");
     self->link.class = &link_ip;
-    self->ipv4 = open_socket(AF_INET, error);
-    self->ipv6 = open_socket(AF_INET6, error);
+    self->ipv4 = open_socket(AF_INET);
+    self->ipv6 = open_socket(AF_INET6);
     if (self->ipv4 < 0 && self->ipv6 < 0) { /* a kernel without one of the two is no failure */
         int code = self->ipv4;
         free(self);
-        return code;
+        return batch_error(-code, "sending packets", error);
     }
     *ret_link = &self->link;
     return 0;

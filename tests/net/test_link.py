@@ -59,6 +59,17 @@ def tcp(source, destination, ports, flags=SYN, *, sequence=1000, data=b"", fragm
     return ip(source, destination, socket.IPPROTO_TCP, segment, fragment=fragment)
 
 
+def icmp(source, destination, protocol, message):
+    """An ICMP or ICMPv6 error: type, code, and the packet that it quotes."""
+    message = message[:2] + bytes(6) + message[2:]
+    pseudo = b""
+    if protocol == socket.IPPROTO_ICMPV6:
+        pseudo = ipaddress.ip_address(source).packed + ipaddress.ip_address(destination).packed
+        pseudo += struct.pack("!II", len(message), protocol)
+    message = message[:2] + struct.pack("!H", checksum(pseudo + message)) + message[4:]
+    return ip(source, destination, protocol, message)
+
+
 def arp(operation, source, destination):
     """An ARP packet between these IPv4 addresses."""
     return (
@@ -114,6 +125,13 @@ class Link:
             packets += [packet for packet in shown if packet[1] != ETH_P_IPV6 or packet[3][6] != 0]
             self.ask("release")
         return packets
+
+    def wait_for(self, packet):
+        """Waits until this packet comes, whatever else does."""
+        deadline = time.monotonic() + PATIENCE
+        while packet not in [got for *_, got in self.receive(1)]:
+            if time.monotonic() > deadline:
+                raise AssertionError("the packet did not come")
 
     def show(self, number):
         """One packet that is kept."""
@@ -401,11 +419,28 @@ class RawIpSending(Pair):
         heard = self.opened("packet")
         answer = tcp("198.18.0.2", "198.18.0.1", (80, OURS))
         far.send(answer, ETH_P_IP, to=to)
-        self.assertEqual(heard.receive(1)[0][3], answer)  # so all that came before has come
+        heard.wait_for(answer)  # so all that came before has come
         for table in ("raw", "raw6"):
             path = f"/proc/{link.process.pid}/net/{table}"
             rows = pathlib.Path(path).read_text(encoding="ascii").splitlines()[1:]
             self.assertEqual([row.split()[4] for row in rows], ["00000000:00000000"])
+
+    def test_errors_about_strangers_packets_are_not_taken_for_own(self):
+        link, heard = self.opened("ip"), self.opened("packet")
+        far = Wire(self, self.there, self.device)
+        quoted4 = ip("198.18.0.1", "198.18.0.2", socket.IPPROTO_RAW, bytes(20))
+        quoted6 = ip("fd00::1", "fd00::2", socket.IPPROTO_RAW, bytes(20))
+        for to, source, protocol, number, message in (
+            ("198.18.0.2", "198.18.0.1", ETH_P_IP, socket.IPPROTO_ICMP, b"\3\3" + quoted4),
+            ("fd00::2", "fd00::1", ETH_P_IPV6, socket.IPPROTO_ICMPV6, b"\1\4" + quoted6),
+        ):
+            with self.subTest(to=to):
+                error = icmp(to, source, number, message)
+                far.send(error, protocol, to=hardware(self.here, self.device))
+                heard.wait_for(error)
+                probe = tcp(source, to, (OURS, 80))
+                self.assertEqual(link.send(self.device, to, probe, count=3), (3, 0))
+        self.assertEqual(link.facts(), (6, 0, 0))
 
 
 # ---- receiving ----

@@ -1,5 +1,6 @@
 /* Links without a network: which packets the filter lets pass, run by libpcap's interpreter, which
  * routes each link carries, and capture files. What the kernel does with them is test_link.py's. */
+#include "link/batch.h"
 #include "link/packet_filter.h"
 #include "net/packet.h"
 #include "scan/link.h"
@@ -266,6 +267,52 @@ static void test_other_versions_do_not_pass(void **state)
         /* The zeros of an IPv6 address make no port of the block when taken for IPv4's. */
         assert_int_equal(passes(&six), version == 6);
     }
+}
+
+/* ---- batches ---- */
+
+/* A UDP socket of this machine with a port of its own. */
+static int udp_socket(struct sockaddr_in *ret_name)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(name);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&name, sizeof(name)), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &size), 0);
+    *ret_name = name;
+    return fd;
+}
+
+static void test_an_error_of_before_is_not_the_packet_s_own(void **state)
+{
+    (void)state;
+    struct sockaddr_in name, nobody;
+    int fd = udp_socket(&name), other = udp_socket(&nobody);
+    assert_int_equal(close(other), 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&nobody, sizeof(nobody)), 0);
+    assert_int_equal(send(fd, "x", 1, 0), 1); /* and an ICMP error says that nobody is there */
+
+    struct iovec vector = {.iov_base = (char[]){'x'}, .iov_len = 1};
+    struct sockaddr_in to = name;
+    struct mmsghdr messages[2] = {0};
+    for (size_t i = 0; i < 2; i++)
+        messages[i].msg_hdr = (struct msghdr){
+            .msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = &vector, .msg_iovlen = 1};
+    int code = 0;
+    assert_int_equal(batch_send(fd, messages, 2, &code), 2);
+    assert_int_equal(code, 0);
+
+    /* One that comes every time is. */
+    to.sin_family = AF_INET6;
+    assert_int_equal(batch_send(fd, messages, 2, &code), 0);
+    assert_int_not_equal(code, 0);
+    messages[1].msg_hdr.msg_name = &(struct sockaddr_in){0};
+    to.sin_family = AF_INET;
+    code = 0;
+    assert_int_equal(batch_send(fd, messages, 2, &code), 1);
+    assert_int_not_equal(code, 0);
+    close(fd);
 }
 
 /* ---- routes ---- */
@@ -557,6 +604,7 @@ int main(void)
         cmocka_unit_test(test_other_protocols_do_not_pass),
         cmocka_unit_test(test_arp_replies_pass),
         cmocka_unit_test(test_other_versions_do_not_pass),
+        cmocka_unit_test(test_an_error_of_before_is_not_the_packet_s_own),
         cmocka_unit_test(test_what_each_link_carries),
         cmocka_unit_test(test_the_file_comes_last),
         FILE_TEST(test_what_is_sent_is_written),
