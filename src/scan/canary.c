@@ -4,7 +4,8 @@
 #include "base/clock.h"
 
 #define MISSED_MAXIMUM 4
-#define SLOW 4000.0 /* packets a second */
+#define CANARY_LOOKS 8 /* at ports, for one that can be asked */
+#define SLOW 4000.0    /* packets a second */
 #define MOSTLY                                                                                     \
     0.7 /* of an epoch's canaries: when so many answer, one that does not is to blame              \
          */
@@ -35,9 +36,14 @@ void canaries_offer(struct canaries *canaries, uint64_t index)
     uint64_t place = canaries->seen++;
     if (place >= CANARIES)
         place = siphash(&canaries->key, &place, sizeof(place)) % canaries->seen;
-    if (canaries->count < CANARIES)
+    if (canaries->count < CANARIES) {
         place = canaries->count++;
-    if (place < CANARIES)
+        canaries->items[place] = (struct canary){0};
+    }
+    if (place >= CANARIES)
+        return;
+    const struct canary *present = &canaries->items[place];
+    if (!present->tag || present->heard) /* otherwise its answer would be missed */
         canaries->items[place] = (struct canary){.index = index};
 }
 
@@ -68,18 +74,31 @@ uint32_t canaries_wanted(double rate)
     return rate < SLOW ? 12 : 24;
 }
 
-bool canaries_next(struct canaries *canaries, uint64_t now, uint64_t *ret_index, uint8_t *ret_tag)
+/* The next one in turn whose last answer has come, or will not come any more: a port that is asked
+ * anew too soon would take the earlier answer with it. */
+static struct canary *take_rested(struct canaries *canaries, uint64_t now, uint64_t grace)
+{
+    for (uint32_t tried = 0; tried < canaries->count && tried < CANARY_LOOKS; tried++) {
+        if (canaries->cursor >= canaries->count)
+            canaries->cursor = 0;
+        struct canary *canary = &canaries->items[canaries->cursor++];
+        bool asked_now = canary->asked >= current(canaries)->began;
+        if (!canary->tag || (!asked_now && (canary->heard || now - canary->asked >= grace)))
+            return canary;
+    }
+    return NULL;
+}
+
+bool canaries_next(struct canaries *canaries, uint64_t now, uint64_t grace, uint64_t *ret_index,
+                   uint8_t *ret_tag)
 {
     struct canary_epoch *epoch = current(canaries);
     uint8_t tag = tag_of(canaries->epoch);
     if (epoch->asked >= canaries_wanted(canaries->rate) || epoch->asked >= canaries->count ||
         (uint64_t)epoch->asked * canaries_stride(canaries->rate) > epoch->packets)
         return false;
-    if (canaries->cursor >= canaries->count)
-        canaries->cursor = 0;
-    struct canary *canary = &canaries->items[canaries->cursor++];
-    /* The table may have changed under the cursor; an epoch asks each port once. */
-    if (canary->tag == tag && canary->asked >= epoch->began)
+    struct canary *canary = take_rested(canaries, now, grace);
+    if (!canary)
         return false;
     canary->tag = tag;
     canary->asked = now;
@@ -125,7 +144,8 @@ void canaries_turn(struct canaries *canaries, uint64_t now, uint64_t length)
     uint32_t wanted = canaries_wanted(canaries->rate);
     wanted = canaries->count < wanted ? canaries->count : wanted;
     bool enough = epoch->asked >= wanted && wanted > 0;
-    if (enough || now - epoch->began > 20 * length)
+    bool late = now - epoch->began > (epoch->asked ? 2 : 20) * length;
+    if (enough || late)
         end(canaries, now);
 }
 

@@ -55,8 +55,9 @@ void canaries_forget(struct canaries *canaries, uint64_t first, uint64_t end);
 void canaries_count(struct canaries *canaries, uint64_t packets, uint64_t refused, uint64_t missed);
 
 /* Whether a canary is to be asked now; then says which and with which tag, and books it as asked.
- */
-bool canaries_next(struct canaries *canaries, uint64_t now, uint64_t *ret_index, uint8_t *ret_tag);
+ * One whose answer may still come, for `grace` nanoseconds, is left in peace. */
+bool canaries_next(struct canaries *canaries, uint64_t now, uint64_t grace, uint64_t *ret_index,
+                   uint8_t *ret_tag);
 
 /* How many packets of an epoch go to one canary, and how many canaries make an epoch: at low rates
  * a larger share and fewer, so that the loop does not take its time. */

@@ -147,7 +147,9 @@ static uint64_t epoch_length(struct scan *scan)
     double rate = scan->steer.rate;
     uint64_t asking = (uint64_t)(canaries_wanted(rate) * canaries_stride(rate) / rate *
                                  (double)NANOSECONDS_PER_SECOND);
-    uint64_t least = scan->steer.ceiling > 0 ? EPOCH_SETTLED : EPOCH;
+    uint64_t least = EPOCH;
+    if (scan->steer.ceiling > 0)
+        least = scan->slowest < EPOCH_SETTLED ? scan->slowest : EPOCH_SETTLED;
     length = length > asking ? length : asking;
     return length > least ? length : least;
 }
@@ -177,8 +179,8 @@ static void ask_canaries(struct scan *scan)
 {
     struct probe probes[EXTRAS];
     uint32_t count = 0;
-    while (count < EXTRAS &&
-           canaries_next(&scan->canaries, scan->clock, &probes[count].index, &probes[count].tag)) {
+    while (count < EXTRAS && canaries_next(&scan->canaries, scan->clock, scan->slowest,
+                                           &probes[count].index, &probes[count].tag)) {
         probes[count].to = plan_endpoint(scan->plan, probes[count].index);
         probes[count++].position = 0;
     }
