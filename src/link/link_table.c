@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#define TEST_LINK(name)
 #define LINK(name) extern const struct link_class link_##name;
 #include "link/link.def"
 #undef LINK

@@ -1,6 +1,6 @@
 /* Files instead of a network: what is sent is written to one, what comes is read from another, both
  * in libpcap's format. With it tests need no rights, and a packet that made trouble can be played
- * again. It has to be asked for by its path: "OUT.pcap", or "OUT.pcap,IN.pcap". */
+ * again. For tests alone, which give a path: "OUT.pcap", or "OUT.pcap,IN.pcap". */
 #include "base/clock.h"
 #include "link/packet_filter.h"
 #include "scan/link.h"
