@@ -25,6 +25,7 @@
 #define ASK_PERIOD (10 * NANOSECONDS_PER_MILLISECOND)
 #define ASK_BURST 64 /* neighbours asked in such a time: what a network takes without a storm */
 #define MISSED_PERIOD 512 /* packets */
+#define LOOPBACK 1        /* the index of that interface in every network namespace */
 #define TTL 64
 #define WINDOW 1024
 #define MSS4 1460
@@ -314,6 +315,16 @@ static bool is_own_word(const struct raw *self, const struct heard *heard)
            !address_set_find(&self->self, &heard->to.address, &index);
 }
 
+/* A RST in another one's name that came through loopback: this machine's own firewall made it,
+ * about a probe that never left. */
+static bool is_own_forgery(const struct raw *self, const struct incoming *packet,
+                           const struct heard *heard)
+{
+    const struct route *route =
+        packet->interface == LOOPBACK ? routes_find(self->routes, &heard->to.address) : NULL;
+    return route && !route->local;
+}
+
 static bool take_packet(struct raw *self, const struct incoming *packet, struct reply *reply)
 {
     struct heard heard;
@@ -323,7 +334,7 @@ static bool take_packet(struct raw *self, const struct incoming *packet, struct 
         return false;
     if (!judge_packet(self->technique, &self->cookies, packet->bytes, packet->length,
                       packet->verified, &heard) ||
-        is_own_word(self, &heard))
+        is_own_word(self, &heard) || is_own_forgery(self, packet, &heard))
         return false;
     if (address_is_link_local(&heard.to.address) && heard.to.address.family == ADDRESS_IPV6)
         heard.to.address.scope = packet->interface;
