@@ -31,7 +31,7 @@ void canaries_init(struct canaries *canaries, double rate, uint64_t now)
     begin(canaries, now);
 }
 
-void canaries_offer(struct canaries *canaries, uint64_t index)
+void canaries_offer(struct canaries *canaries, uint64_t index, uint64_t rtt)
 {
     uint64_t place = canaries->seen++;
     if (place >= CANARIES)
@@ -44,7 +44,7 @@ void canaries_offer(struct canaries *canaries, uint64_t index)
         return;
     const struct canary *present = &canaries->items[place];
     if (!present->tag || present->heard) /* otherwise its answer would be missed */
-        canaries->items[place] = (struct canary){.index = index};
+        canaries->items[place] = (struct canary){.index = index, .least = rtt};
 }
 
 void canaries_forget(struct canaries *canaries, uint64_t first, uint64_t end)

@@ -45,8 +45,9 @@ struct canaries {
 
 void canaries_init(struct canaries *canaries, double rate, uint64_t now);
 
-/* Offers a port that has just answered by itself. Which ones are kept is chance. */
-void canaries_offer(struct canaries *canaries, uint64_t index);
+/* Offers a port that has just answered by itself, with its round trip in nanoseconds (0: unknown).
+ * Which ones are kept is chance. */
+void canaries_offer(struct canaries *canaries, uint64_t index, uint64_t rtt);
 
 /* Forgets those with an index in [first, end). */
 void canaries_forget(struct canaries *canaries, uint64_t first, uint64_t end);

@@ -36,6 +36,8 @@ static int init_stateless(struct scan *scan, uint64_t hosts)
 {
     if (watch_init(&scan->watch, hosts) < 0)
         return -ENOMEM;
+    steer_init(&scan->steer, (double)scan->options.min_rate, (double)scan->options.rate);
+    canaries_init(&scan->canaries, scan->steer.rate, 0);
     return sent_log_init(&scan->log);
 }
 
@@ -47,6 +49,7 @@ int scan_new(const struct plan *plan, const struct scan_options *options,
     if (!scan)
         return error_set(error, ENOMEM, "no memory for the scan");
     uint64_t hosts = plan->targets->size;
+    scan->options = *options;
     scan->host_slots = hosts < HOST_SLOTS ? hosts : HOST_SLOTS;
     scan->rtts = calloc(scan->host_slots, sizeof(*scan->rtts));
     scan->answered = calloc((hosts < ANSWERED_BITS ? hosts : ANSWERED_BITS) / 8 + 1, 1);
@@ -58,7 +61,6 @@ int scan_new(const struct plan *plan, const struct scan_options *options,
     struct key key = key_from_seed(options->seed);
     order_init(&scan->order, plan->count, &key);
     scan->plan = plan;
-    scan->options = *options;
     scan->class = class;
     scan->events = *events;
     if (!scan->options.timeouts.minimum)
@@ -107,6 +109,7 @@ int scan_restore_port(struct scan *scan, const struct port_record *record)
     if (record->rtt && record->from.family == ADDRESS_NONE) {
         rtt_add(book_rtt(scan, plan_host(scan->plan, record->index)), record->rtt);
         rtt_add(&scan->all, record->rtt);
+        rtt_spread_add(&scan->spread, record->rtt);
     }
     return book_port(scan, &placed);
 }
@@ -128,6 +131,7 @@ void scan_restore_position(struct scan *scan, const struct scan_position *positi
     scan->at.position = position->position;
     scan->at.probes = position->probes;
     scan->elapsed_before = position->elapsed;
+    watch_restart(&scan->watch);
 }
 
 static uint64_t elapsed(const struct scan *scan)
@@ -383,6 +387,8 @@ static int open_prober(struct scan *scan, struct error *error)
         .in_flight = scan->options.in_flight ? scan->options.in_flight : IN_FLIGHT,
     };
     int failed = scan->class->open(scan->class, &options, &scan->prober, error);
+    if (!failed && scan->events.opened)
+        failed = scan->events.opened(scan->events.user, error);
     if (failed)
         return failed;
     scan->window_maximum = options.in_flight;
@@ -393,11 +399,10 @@ static int open_prober(struct scan *scan, struct error *error)
     scan->tick_position = scan->at.position;
     pace_init(&scan->pace, scan->options.rate, PACE_TRACKING_DIRECTORY, scan->clock);
     if (scan->class->stateless) {
-        steer_init(&scan->steer, (double)scan->options.min_rate, (double)scan->options.rate);
-        canaries_init(&scan->canaries, scan->steer.rate, scan->clock);
+        canaries_restart(&scan->canaries, scan->steer.rate, scan->clock);
         pace_set_rate(&scan->pace, (uint64_t)scan->steer.rate);
     }
-    return scan->events.opened ? scan->events.opened(scan->events.user, error) : 0;
+    return 0;
 }
 
 int scan_run(struct scan *scan, struct scan_summary *ret_summary, struct error *error)

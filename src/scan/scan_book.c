@@ -81,6 +81,8 @@ static void count_answer(struct scan *scan, const struct port_record *record)
         lane->answers[lane->pass - 1]++;
     else if (record->tries >= 1 && record->tries <= SCAN_TRIES_MAXIMUM)
         scan->at.answers[record->tries - 1]++;
+    if (!lane && record->state != STATE_FILTERED)
+        canaries_offer(&scan->canaries, record->index, record->rtt);
     watch_hear(&scan->watch, host, (uint32_t)(record->index % scan->plan->ports->size),
                record->tries < scan->at.pass, record->state == scan->ledger.words.refused);
 }
@@ -171,9 +173,6 @@ static int take_answer(struct scan *scan, const struct reply *reply)
         place_in_time(scan, reply, &record);
         if (record.rtt && reply->from.family == ADDRESS_NONE)
             rtt_spread_add(&scan->spread, record.rtt);
-        if (port_record_is_from_target(&record) && reply->reason != REASON_PORT_UNREACH &&
-            ledger_get(&scan->ledger, reply->index) == STATE_SILENT)
-            canaries_offer(&scan->canaries, reply->index);
     }
     if (reply->from.family == ADDRESS_NONE && record.rtt) {
         rtt_add(rtt, record.rtt);

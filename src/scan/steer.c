@@ -110,6 +110,8 @@ static bool fall(struct steer *steer, const struct epoch *epoch, enum steer_limi
     double passed = 1;
     if (trouble == STEER_LOSS && epoch->asked)
         passed = fmin(1, fmax(0.05, epoch->heard / (epoch->asked * steer->share)));
+    else if (trouble == STEER_DELAY && steer->ceiling <= 0)
+        passed = (1 + 1 / RISE_SEEKING) / 2; /* half of the rate was not too much */
     double carried = epoch->rate * passed;
     if (steer->fallen_from <= 0) {
         steer->fallen_from = steer->rate;

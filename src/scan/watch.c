@@ -60,6 +60,14 @@ void watch_check_answer(struct watch *watch, uint64_t host)
         watch->hosts[host].answers++;
 }
 
+void watch_restart(struct watch *watch)
+{
+    for (uint64_t host = 0; host < watch->count; host++) {
+        watch->hosts[host].before += watch->hosts[host].now;
+        watch->hosts[host].now = 0;
+    }
+}
+
 static double late_share(const struct host_watch *watched)
 {
     return watched->now / (watched->before + 1.0);

@@ -41,6 +41,9 @@ bool watch_check(struct watch *watch, uint64_t host, double share, uint32_t *ret
 /* Books the answer to that. */
 void watch_check_answer(struct watch *watch, uint64_t host);
 
+/* What was booked up to now was heard before this pass: of a scan that is taken up again. */
+void watch_restart(struct watch *watch);
+
 /* At the end of a pass: first this, then for each host whether it is limited, which also begins its
  * next pass. `ret_heard` is how many ports it has answered in all, `ret_late` how many in this
  * pass.
