@@ -325,6 +325,22 @@ static bool is_own_forgery(const struct raw *self, const struct incoming *packet
     return route && !route->local;
 }
 
+/* The interface that a link-local address is on. A packet from one of this machine's own comes
+ * through loopback, which does not say: the scan asks for one of those. */
+static uint32_t find_scope(const struct raw *self, const struct incoming *packet,
+                           const struct endpoint *to)
+{
+    struct endpoint own = *to;
+    uint64_t index;
+    for (size_t i = 0; packet->interface == LOOPBACK && i < self->self.count; i++) {
+        own.address.scope = self->self.ranges[i].first.scope;
+        if (address_set_find(&self->self, &own.address, &index) &&
+            plan_find(self->options.plan, &own, &index))
+            return own.address.scope;
+    }
+    return packet->interface;
+}
+
 static bool take_packet(struct raw *self, const struct incoming *packet, struct reply *reply)
 {
     struct heard heard;
@@ -333,11 +349,12 @@ static bool take_packet(struct raw *self, const struct incoming *packet, struct 
                         packet->length, packet->time))
         return false;
     if (!judge_packet(self->technique, &self->cookies, packet->bytes, packet->length,
-                      packet->verified, &heard) ||
-        is_own_word(self, &heard) || is_own_forgery(self, packet, &heard))
+                      packet->verified, &heard))
         return false;
     if (address_is_link_local(&heard.to.address) && heard.to.address.family == ADDRESS_IPV6)
-        heard.to.address.scope = packet->interface;
+        heard.to.address.scope = find_scope(self, packet, &heard.to);
+    if (is_own_word(self, &heard) || is_own_forgery(self, packet, &heard))
+        return false;
     if (!plan_find(self->options.plan, &heard.to, &index))
         return false;
     *reply = (struct reply){
