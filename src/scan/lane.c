@@ -103,12 +103,23 @@ static void set_due(struct lanes *lanes, uint32_t number, uint64_t time)
     deadlines_add(&lanes->due, number, time);
 }
 
-static uint64_t count_silent(const struct lane *lane, const struct plan *plan,
-                             const struct ledger *ledger)
+/* The lane's first silent index from `index` on, or the end of its host. */
+static uint64_t next_silent(const struct lanes *lanes, const struct lane *lane,
+                            const struct plan *plan, const struct ledger *ledger, uint64_t index)
+{
+    uint64_t end = first_index(plan, lane->host + 1);
+    index = ledger_next_silent(ledger, index);
+    while (index < end && lanes->includes && !lanes->includes(lanes->user, index))
+        index = ledger_next_silent(ledger, index + 1);
+    return index < end ? index : end;
+}
+
+static uint64_t count_silent(const struct lanes *lanes, const struct lane *lane,
+                             const struct plan *plan, const struct ledger *ledger)
 {
     uint64_t end = first_index(plan, lane->host + 1), count = 0;
-    uint64_t index = ledger_next_silent(ledger, first_index(plan, lane->host));
-    for (; index < end; index = ledger_next_silent(ledger, index + 1))
+    uint64_t index = next_silent(lanes, lane, plan, ledger, first_index(plan, lane->host));
+    for (; index < end; index = next_silent(lanes, lane, plan, ledger, index + 1))
         count++;
     return count;
 }
@@ -125,10 +136,10 @@ static bool is_satisfied(const struct lane *lane, const struct lane_options *opt
 }
 
 /* The pass is over and its answers have had their time. Returns whether there is another. */
-static bool next_pass(struct lane *lane, const struct plan *plan, const struct ledger *ledger,
-                      const struct lane_options *options, uint64_t now)
+static bool next_pass(const struct lanes *lanes, struct lane *lane, const struct plan *plan,
+                      const struct ledger *ledger, const struct lane_options *options, uint64_t now)
 {
-    if (is_satisfied(lane, options, count_silent(lane, plan, ledger)))
+    if (is_satisfied(lane, options, count_silent(lanes, lane, plan, ledger)))
         return false;
     double seconds = (double)(now - lane->began) / (double)NANOSECONDS_PER_SECOND;
     double answers = (double)lane->answers[lane->pass - 1];
@@ -151,12 +162,12 @@ bool lanes_next(struct lanes *lanes, const struct plan *plan, const struct ledge
     uint64_t due;
     while (deadlines_first(&lanes->due, &number, &due) && due <= now) {
         struct lane *lane = &lanes->items[number];
-        if (lane->resting && !next_pass(lane, plan, ledger, options, now)) {
+        if (lane->resting && !next_pass(lanes, lane, plan, ledger, options, now)) {
             deadlines_remove(&lanes->due, number);
             lanes->active--;
             continue;
         }
-        uint64_t index = ledger_next_silent(ledger, lane->next);
+        uint64_t index = next_silent(lanes, lane, plan, ledger, lane->next);
         if (index >= first_index(plan, lane->host + 1)) {
             lane->resting = true;
             set_due(lanes, number, now + options->patience);
@@ -201,7 +212,7 @@ void lanes_recall(const struct lanes *lanes, const struct plan *plan, const stru
     *ret_silent = 0;
     for (size_t i = 0; i < lanes->count; i++) {
         const struct lane *lane = &lanes->items[i];
-        uint64_t silent = count_silent(lane, plan, ledger);
+        uint64_t silent = count_silent(lanes, lane, plan, ledger);
         double answers = 0;
         for (unsigned pass = 0; pass < lane->pass; pass++)
             answers += (double)lane->answers[pass];

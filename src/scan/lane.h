@@ -34,6 +34,10 @@ struct lanes {
     uint32_t *slots;          /* by host, open addressing: lane + 1, or 0; 4 × capacity of them */
     struct deadlines due;     /* of the active lanes, by number */
     uint64_t earlier_answers; /* of their hosts, before they had lanes */
+
+    /* Whether an index of a host is the scan's to ask about; NULL: all are. */
+    bool (*includes)(const void *user, uint64_t index);
+    const void *user;
 };
 
 struct lane_options {

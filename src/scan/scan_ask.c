@@ -188,28 +188,31 @@ static void ask_canaries(struct scan *scan)
         pace_spend(&scan->pace, (uint32_t)scan->class->submit(scan->prober, probes, count));
 }
 
-/* Asks what is due in the lanes. */
-static void ask_lanes(struct scan *scan)
+/* Asks what is due in the lanes, as far as the pace lets them. Returns how long to wait. */
+static uint64_t ask_lanes(struct scan *scan)
 {
     struct probe probes[EXTRAS];
-    uint32_t count = 0;
+    uint32_t count = 0, allowed = pace_allow(&scan->pace, EXTRAS, scan->clock);
+    if (!allowed)
+        return pace_wait(&scan->pace);
     const struct lane_options options = {
         .tries = scan->options.tries,
         .recall = scan->options.recall,
         .patience = ask_patience(scan),
     };
-    while (count < EXTRAS && lanes_next(&scan->lanes, scan->plan, &scan->ledger, &options,
-                                        scan->clock, &probes[count].index)) {
+    while (count < allowed && lanes_next(&scan->lanes, scan->plan, &scan->ledger, &options,
+                                         scan->clock, &probes[count].index)) {
         probes[count].to = plan_endpoint(scan->plan, probes[count].index);
         probes[count].tag = LANE_TAG;
         probes[count++].position = 0;
     }
-    if (!count)
-        return;
-    /* One that is not taken is asked again in the lane's next pass. */
-    uint32_t taken = (uint32_t)scan->class->submit(scan->prober, probes, count);
-    scan->at.probes += taken;
-    pace_spend(&scan->pace, taken);
+    if (count) {
+        /* One that is not taken is asked again in the lane's next pass. */
+        uint32_t taken = (uint32_t)scan->class->submit(scan->prober, probes, count);
+        scan->at.probes += taken;
+        pace_spend(&scan->pace, taken);
+    }
+    return lanes_wait(&scan->lanes, scan->clock, TICK);
 }
 
 /* What the common pass asks now. Returns how long to wait. */
@@ -219,6 +222,8 @@ static uint64_t ask_pass(struct scan *scan)
     if (wanted == 0 && scan->at.position < scan->positions)
         return 0;
     if (wanted == 0) {
+        if (scan->class->facts(scan->prober).in_flight) /* some have still to leave */
+            scan->sent = scan->clock;
         uint64_t end = scan->sent + ask_patience(scan);
         scan->paused = true;
         if (book_count_silent(scan) == 0)
@@ -245,9 +250,9 @@ static uint64_t ask_pass(struct scan *scan)
 
 static uint64_t turn_stateless(struct scan *scan)
 {
-    if (scan->lanes.active)
-        ask_lanes(scan);
-    return lanes_wait(&scan->lanes, scan->clock, ask_pass(scan));
+    uint64_t lanes = scan->lanes.active ? ask_lanes(scan) : TICK;
+    uint64_t pass = ask_pass(scan);
+    return lanes < pass ? lanes : pass;
 }
 
 uint64_t ask_turn(struct scan *scan)

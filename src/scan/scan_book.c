@@ -228,11 +228,20 @@ int book_silence(struct scan *scan)
     return 0;
 }
 
+/* A lane asks for what the passes would ask for. */
+static bool is_asked(const void *user, uint64_t index)
+{
+    const struct scan *scan = user;
+    return book_is_ours(scan, index) && !book_has_failed(scan, index);
+}
+
 int book_lanes(struct scan *scan)
 {
     double seconds = (double)(scan->clock - scan->began) / (double)NANOSECONDS_PER_SECOND;
     uint64_t ports = scan->plan->ports->size, *answers = scan->at.answers;
     unsigned last = scan->at.pass - 1;
+    scan->lanes.includes = is_asked;
+    scan->lanes.user = scan;
     watch_measure(&scan->watch);
     for (uint64_t host = 0; host < scan->watch.count && !scan->ledger.sparse; host++) {
         uint32_t heard, late;
