@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 #define SLOWER 0.9 /* than the host has answered up to now */
-#define FASTER 1.5 /* after a pass that found nothing late */
 #define RATE_LEAST 2.0
 #define LATE 0.1 /* of a pass's answers, coming in the next one: the lane is too fast still */
 
@@ -129,10 +128,12 @@ static bool is_satisfied(const struct lane *lane, const struct lane_options *opt
 {
     if (silent == 0 || lane->pass >= options->tries || lane->pass >= LANE_PASSES)
         return true;
-    struct recall recall = recall_estimate(lane->answers, lane->pass, silent);
+    unsigned passes = lane->pass - lane->first;
+    const uint64_t *answers = lane->answers + lane->first;
+    struct recall recall = recall_estimate(answers, passes, silent);
     if (recall.known)
-        return recall_suffices(&recall, lane->answers, lane->pass, options->recall);
-    return lane->pass >= 2; /* nothing more came, twice */
+        return recall_suffices(&recall, answers, passes, options->recall);
+    return passes >= 2; /* nothing more came, twice */
 }
 
 /* The pass is over and its answers have had their time. Returns whether there is another. */
@@ -141,13 +142,12 @@ static bool next_pass(const struct lanes *lanes, struct lane *lane, const struct
 {
     if (is_satisfied(lane, options, count_silent(lanes, lane, plan, ledger)))
         return false;
-    double seconds = (double)(now - lane->began) / (double)NANOSECONDS_PER_SECOND;
     double answers = (double)lane->answers[lane->pass - 1];
-    double before = lane->pass >= 2 ? (double)lane->answers[lane->pass - 2] : 0;
-    if (lane->pass >= 2 && answers > LATE * before && seconds > 0)
-        lane->rate = fmax(RATE_LEAST, fmin(lane->rate / 2, answers / seconds));
-    else
-        lane->rate *= FASTER;
+    double before = lane->pass >= 2 ? (double)lane->answers[lane->pass - 2] : answers;
+    if (lane->pass >= 2 && answers > LATE * before) {
+        lane->rate = fmax(RATE_LEAST, lane->rate / 2);
+        lane->first = lane->pass; /* what it loses now is another thing */
+    }
     lane->pass++;
     lane->next = first_index(plan, lane->host);
     lane->began = now;
@@ -216,7 +216,8 @@ void lanes_recall(const struct lanes *lanes, const struct plan *plan, const stru
         double answers = 0;
         for (unsigned pass = 0; pass < lane->pass; pass++)
             answers += (double)lane->answers[pass];
-        struct recall recall = recall_estimate(lane->answers, lane->pass, silent);
+        struct recall recall =
+            recall_estimate(lane->answers + lane->first, lane->pass - lane->first, silent);
         *ret_silent += silent;
         *heard += answers;
         if (recall.known && recall.estimate > 0 && recall.low > 0) {

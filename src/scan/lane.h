@@ -20,6 +20,7 @@ struct lane {
     bool resting;                  /* all of the pass was asked: its last answers are waited for */
     unsigned pass;                 /* from 1 */
     unsigned earlier;              /* common passes before that */
+    unsigned first;                /* passes before it was slowed down last */
     uint64_t answers[LANE_PASSES]; /* first answers by pass */
     struct {
         uint64_t index, time;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <math.h>
 
 struct rtt *book_rtt(struct scan *scan, uint64_t host)
 {
@@ -237,7 +238,8 @@ static bool is_asked(const void *user, uint64_t index)
 
 int book_lanes(struct scan *scan)
 {
-    double seconds = (double)(scan->clock - scan->began) / (double)NANOSECONDS_PER_SECOND;
+    /* Whoever counts by the second has not shown in less what it does in one. */
+    double seconds = fmax(1, (double)(scan->clock - scan->began) / (double)NANOSECONDS_PER_SECOND);
     uint64_t ports = scan->plan->ports->size, *answers = scan->at.answers;
     unsigned last = scan->at.pass - 1;
     scan->lanes.includes = is_asked;
