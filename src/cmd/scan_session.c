@@ -305,6 +305,8 @@ static int begin(struct session *session, const struct checkpoint_data *resumed,
         .hosts = session->subject->targets.size,
         .ports = &session->subject->ports,
         .names = &session->subject->names,
+        .shard = session->options->shard,
+        .shards = session->options->shards,
     };
     failed = open_sinks(session, &start, error);
     if (!failed)
@@ -351,12 +353,24 @@ static int finish_sinks(struct session *session, const struct scan_summary *summ
     return result;
 }
 
+static bool is_asked(const void *user, uint64_t index)
+{
+    return scan_asks(user, index);
+}
+
+static int seal(struct session *session, const struct scan_summary *summary)
+{
+    if (session->options->shards > 1)
+        results_set_part(session->results, is_asked, session->scan, summary->hosts);
+    return results_seal(session->results, summary->end);
+}
+
 static int conclude(struct session *session, const struct scan_summary *summary, int number)
 {
     int failed = 0;
     if (session->checkpoint.path)
         failed = write_checkpoint(session);
-    if (results_seal(session->results, summary->end) < 0)
+    if (seal(session, summary) < 0)
         failed = error_set(&session->fault, ENOMEM, "no memory for the results");
     if (!failed)
         failed = finish_sinks(session, summary);
@@ -393,7 +407,7 @@ static int run(struct session *session)
     if (failed == -EPIPE)
         return EXIT_SIGNAL + SIGPIPE;
     command_complain(session->command, session->fault.code ? &session->fault : &error);
-    if (results_seal(session->results, summary.end) == 0)
+    if (seal(session, &summary) == 0)
         finish_sinks(session, &summary); /* what is known, to the outputs that still work */
     return EXIT_TROUBLE;
 }

@@ -1,5 +1,4 @@
-/* A set of ports as one bit each: 24 KiB in which port sets are built and changed. Private to
- * src/net. */
+/* A set of ports as one bit each: 24 KiB in which port sets are built and changed. */
 #pragma once
 
 #include "net/port_set.h"

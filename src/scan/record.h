@@ -48,6 +48,7 @@ struct scan_start {
     uint64_t hosts;
     const struct port_set *ports;
     const struct name_set *names; /* by which hosts were called, or NULL */
+    uint64_t shard, shards;       /* which part of it is asked, from 1; 0 of 0: all */
 };
 
 enum scan_end {
@@ -62,7 +63,7 @@ const char *scan_end_name(enum scan_end end); /* "complete", "interrupted", "tim
 struct scan_summary {
     uint64_t started, finished; /* wall clock, nanoseconds */
     uint64_t duration;          /* nanoseconds, summed over resumed parts */
-    uint64_t hosts;             /* asked */
+    uint64_t hosts, ports;      /* asked: those of our shard */
     uint64_t hosts_answered;    /* that gave at least one answer themselves */
     uint64_t open, closed, filtered, unfiltered, open_filtered; /* ports */
     uint64_t undecided;                                         /* ports given up in mid-scan */

@@ -5,6 +5,7 @@
 #include "scan/results.h"
 
 #include "base/random.h"
+#include "net/port_bits.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -40,6 +41,10 @@ struct results {
     enum scan_end end;
     struct verdict silence;
 
+    results_asked_fn *asked; /* NULL: everything is */
+    const void *asked_user;
+    uint64_t asked_hosts;
+
     struct host_result **hosts;
     size_t host_count, host_capacity;
     size_t *host_slots; /* place in `hosts` plus one, or 0; open addressing by host */
@@ -58,6 +63,7 @@ int results_new(const struct plan *plan, const struct ledger *ledger, struct res
         return -ENOMEM;
     results->plan = plan;
     results->ledger = ledger;
+    results->asked_hosts = plan->targets->size;
     results->silence =
         (struct verdict){.state = ledger->words.silence, .reason = REASON_NO_RESPONSE};
     *ret_results = results;
@@ -324,6 +330,64 @@ int results_add_error(struct results *results, const struct error_record *record
     return add_failed(host, record->code, 1);
 }
 
+/* ---- our part of the plan ---- */
+
+void results_set_part(struct results *results, results_asked_fn *asked, const void *user,
+                      uint64_t hosts)
+{
+    results->asked = asked;
+    results->asked_user = user;
+    results->asked_hosts = hosts;
+}
+
+static bool is_asked(const struct results *results, uint64_t host, uint32_t port)
+{
+    uint64_t index = host * results->plan->ports->size + port;
+    return !results->asked || results->asked(results->asked_user, index);
+}
+
+static bool is_host_asked(const struct results *results, uint64_t host)
+{
+    for (uint32_t port = 0; port < results->plan->ports->size; port++)
+        if (is_asked(results, host, port))
+            return true;
+    return false;
+}
+
+static uint32_t count_asked(const struct results *results, uint64_t host)
+{
+    uint32_t ports = results->plan->ports->size, count = 0;
+    if (!results->asked)
+        return ports;
+    for (uint32_t port = 0; port < ports; port++)
+        count += is_asked(results, host, port);
+    return count;
+}
+
+int results_asked_ports(const struct results *results, const struct address *target,
+                        struct port_set *ret_ports)
+{
+    const struct port_set *ports = results->plan->ports;
+    struct port_bits bits = {0};
+    struct port_set set = {0};
+    uint64_t host;
+    if (!address_set_find(results->plan->targets, target, &host)) {
+        *ret_ports = set;
+        return 0;
+    }
+    for (uint32_t i = 0; i < ports->size; i++) {
+        struct port port = port_set_at(ports, i);
+        if (is_asked(results, host, i))
+            port_bits_put(&bits, port);
+    }
+    int failed = port_set_add_bits(&set, &bits);
+    if (!failed)
+        *ret_ports = set;
+    return failed;
+}
+
+/* ---- sealing ---- */
+
 static int compare_numbers(uint64_t one, uint64_t other)
 {
     return (one > other) - (one < other);
@@ -414,7 +478,8 @@ static int seal_groups(const struct results *results, struct host_result *host, 
 
 static int seal_host(const struct results *results, struct host_result *host)
 {
-    uint64_t silent = results->plan->ports->size - host->open_count - host->failed;
+    host->asked = count_asked(results, host->host);
+    uint64_t silent = host->asked - host->open_count - host->failed;
     for (unsigned state = 0; state < STATE_COUNT; state++)
         silent -= host->counts[state];
     if (host->details->code && silent) {
@@ -475,11 +540,11 @@ uint64_t host_result_possibly_open(const struct host_result *host)
 
 uint64_t results_silent_host_count(const struct results *results)
 {
-    return results->ledger->sparse ? 0 : results->plan->targets->size - results->host_count;
+    return results->ledger->sparse ? 0 : results->asked_hosts - results->host_count;
 }
 
 /* Adds the addresses first … end - 1 of a range of the targets. */
-static int add_gap(struct address_set *set, const struct address_range *range, uint64_t first,
+static int add_run(struct address_set *set, const struct address_range *range, uint64_t first,
                    uint64_t end)
 {
     if (first == end)
@@ -487,6 +552,24 @@ static int add_gap(struct address_set *set, const struct address_range *range, u
     struct address address = range->first;
     address.value += first;
     return address_set_add(set, &address, range->first.value + (end - 1));
+}
+
+/* The same for those of them that are asked; `start` is the host that the range begins with. */
+static int add_gap(const struct results *results, struct address_set *set,
+                   const struct address_range *range, uint64_t start, uint64_t first, uint64_t end)
+{
+    int result = 0;
+    if (!results->asked)
+        return add_run(set, range, first, end);
+    for (uint64_t at = first, from; at < end && result == 0; at++) {
+        while (at < end && !is_host_asked(results, start + at))
+            at++;
+        from = at;
+        while (at < end && is_host_asked(results, start + at))
+            at++;
+        result = add_run(set, range, from, at);
+    }
+    return result;
 }
 
 int results_silent_hosts(const struct results *results, struct address_set *ret_set)
@@ -506,11 +589,11 @@ int results_silent_hosts(const struct results *results, struct address_set *ret_
         while (result == 0 && host < results->host_count &&
                results->hosts[host]->host - targets->starts[i] < size) {
             uint64_t at = results->hosts[host++]->host - targets->starts[i];
-            result = add_gap(&set, range, from, at);
+            result = add_gap(results, &set, range, targets->starts[i], from, at);
             from = at + 1;
         }
         if (result == 0)
-            result = add_gap(&set, range, from, size);
+            result = add_gap(results, &set, range, targets->starts[i], from, size);
     }
     if (result == 0)
         result = address_set_seal(&set);
@@ -524,7 +607,8 @@ int results_silent_hosts(const struct results *results, struct address_set *ret_
 /* Whether the port, silent in the ledger, is known to be silent. */
 static bool is_silent(const struct results *results, const struct host_result *host, uint32_t port)
 {
-    return results->end == SCAN_COMPLETE && !results->ledger->sparse && !has_failed(host, port);
+    return results->end == SCAN_COMPLETE && !results->ledger->sparse && !has_failed(host, port) &&
+           is_asked(results, host->host, port);
 }
 
 /* The verdict of a port that is not open, or NULL when it has none. `exception` is the first one at

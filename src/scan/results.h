@@ -34,6 +34,7 @@ struct host_result {
     struct error_group *errors; /* most ports first once sealed */
     size_t error_count;
     uint64_t counts[STATE_COUNT]; /* ports in each state that is not open */
+    uint64_t asked;               /* ports: all of the plan, or those of our shard */
     uint64_t failed;              /* ports: the sum of `errors` */
     uint64_t undecided;           /* ports that the scan gave up on in the middle */
     bool answered; /* the host itself answered at least once (RST, SYN-ACK, its own ICMP) */
@@ -53,6 +54,12 @@ void results_free(struct results *results);
 int results_add_port(struct results *results, const struct port_record *record);
 int results_add_error(struct results *results, const struct error_record *record);
 
+/* Says, before results_seal(), that not all of the plan is asked: only what `asked` says, which is
+ * some port of so many hosts. Nothing is said of the others. */
+typedef bool results_asked_fn(const void *user, uint64_t index);
+void results_set_part(struct results *results, results_asked_fn *asked, const void *user,
+                      uint64_t hosts);
+
 /* Ends the adding: sorts, and books every index still silent as what silence means (no-response),
  * or as undecided when `end` is not SCAN_COMPLETE. Returns 0 or -ENOMEM. */
 int results_seal(struct results *results, enum scan_end end);
@@ -70,6 +77,10 @@ uint64_t host_result_possibly_open(const struct host_result *host);
  * second returns 0 or -ENOMEM. */
 uint64_t results_silent_host_count(const struct results *results);
 int results_silent_hosts(const struct results *results, struct address_set *ret_set);
+
+/* The ports that are asked of a target, which the caller releases. Returns 0 or -ENOMEM. */
+int results_asked_ports(const struct results *results, const struct address *target,
+                        struct port_set *ret_ports);
 
 /* Calls `each` for every port of the host about which something is known, ascending. The record of
  * an open port has everything, that of another one index, address, port, state, reason and from;

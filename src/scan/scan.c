@@ -99,7 +99,7 @@ const struct ledger *scan_ledger(const struct scan *scan)
 
 int scan_restore_port(struct scan *scan, const struct port_record *record)
 {
-    if (record->index >= scan->plan->count ||
+    if (record->index >= scan->plan->count || !scan_asks(scan, record->index) ||
         ledger_get(&scan->ledger, record->index) != STATE_SILENT)
         return -EINVAL;
     struct endpoint to = plan_endpoint(scan->plan, record->index);
@@ -116,7 +116,7 @@ int scan_restore_port(struct scan *scan, const struct port_record *record)
 
 int scan_restore_error(struct scan *scan, const struct error_record *record)
 {
-    if (record->index >= scan->plan->count)
+    if (record->index >= scan->plan->count || !scan_asks(scan, record->index))
         return -EINVAL;
     struct endpoint to = plan_endpoint(scan->plan, record->index);
     struct error_record placed = *record;
@@ -344,7 +344,8 @@ static void summarise(const struct scan *scan, enum scan_end end, struct scan_su
         .started = now - elapsed(scan),
         .finished = now,
         .duration = elapsed(scan),
-        .hosts = scan->plan->targets->size,
+        .hosts = book_count_hosts(scan),
+        .ports = scan->positions,
         .hosts_answered = scan->hosts_answered,
         .open = counts[STATE_OPEN],
         .closed = counts[STATE_CLOSED],

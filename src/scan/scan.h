@@ -98,3 +98,6 @@ void scan_restore_position(struct scan *scan, const struct scan_position *positi
 struct scan_position scan_position(const struct scan *scan);
 struct scan_progress scan_progress(const struct scan *scan);
 const struct ledger *scan_ledger(const struct scan *scan);
+
+/* Whether an index belongs to our shard. */
+bool scan_asks(const struct scan *scan, uint64_t index);

@@ -21,10 +21,31 @@ static void note_answered(struct scan *scan, uint64_t host)
     scan->hosts_answered++;
 }
 
-bool book_is_ours(const struct scan *scan, uint64_t index)
+bool scan_asks(const struct scan *scan, uint64_t index)
 {
     return scan->options.shards <= 1 ||
            order_position(&scan->order, index) % scan->options.shards == scan->options.shard;
+}
+
+static bool asks_host(const struct scan *scan, uint64_t host)
+{
+    uint64_t ports = scan->plan->ports->size;
+    for (uint64_t index = host * ports; index < (host + 1) * ports; index++)
+        if (scan_asks(scan, index))
+            return true;
+    return false;
+}
+
+uint64_t book_count_hosts(const struct scan *scan)
+{
+    uint64_t hosts = scan->plan->targets->size, count = 0;
+    if (scan->options.shards <= 1)
+        return hosts;
+    if (scan->plan->ports->size == 1)
+        return scan->positions;
+    for (uint64_t host = 0; host < hosts; host++)
+        count += asks_host(scan, host);
+    return count;
 }
 
 bool book_has_failed(const struct scan *scan, uint64_t index)
@@ -44,7 +65,7 @@ uint64_t book_count_failed(const struct scan *scan)
         uint64_t end = (host + 1) * ports;
         uint64_t index = ledger_next_silent(&scan->ledger, host * ports);
         for (; index < end; index = ledger_next_silent(&scan->ledger, index + 1))
-            count += book_is_ours(scan, index);
+            count += scan_asks(scan, index);
     }
     for (size_t i = 0; i < scan->failed_ports.capacity; i++) {
         uint64_t index = scan->failed_ports.slots[i];
@@ -217,7 +238,7 @@ int book_silence(struct scan *scan)
     if (!scan->events.port || scan->ledger.sparse)
         return 0;
     for (; index < scan->plan->count; index = ledger_next_silent(&scan->ledger, index + 1)) {
-        if (book_has_failed(scan, index) || !book_is_ours(scan, index))
+        if (book_has_failed(scan, index) || !scan_asks(scan, index))
             continue;
         struct port_record record = make_record(scan, index);
         record.state = scan->ledger.words.silence;

@@ -78,8 +78,8 @@ bool book_has_failed(const struct scan *scan, uint64_t index);
 uint64_t book_count_failed(const struct scan *scan);
 uint64_t book_count_silent(const struct scan *scan);
 
-/* Whether `index` belongs to our shard. */
-bool book_is_ours(const struct scan *scan, uint64_t index);
+/* How many hosts have ports in our shard: a walk over all of them where that is not arithmetic. */
+uint64_t book_count_hosts(const struct scan *scan);
 
 /* Return 0 or -errno, also of an event. */
 int book_port(struct scan *scan, const struct port_record *record);

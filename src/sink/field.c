@@ -71,6 +71,15 @@ const char *field_responders_only(const struct scan_summary *summary,
     return text;
 }
 
+const char *field_shard(const struct scan_start *start, char text[static FIELD_SHARD_SIZE])
+{
+    text[0] = '\0';
+    if (start->shards > 1)
+        snprintf(text, FIELD_SHARD_SIZE, "shard %" PRIu64 " of %" PRIu64, start->shard,
+                 start->shards);
+    return text;
+}
+
 const char *field_seconds(uint64_t nanoseconds, char text[static FIELD_SECONDS_SIZE])
 {
     uint64_t hundredths =

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+struct scan_start;
 struct scan_summary;
 
 /* The name of a port by its number, printable whatever /etc/services holds, or "". */
@@ -31,6 +32,10 @@ const char *field_count(uint64_t count, const char *one, const char *many,
 #define FIELD_RESPONDERS_SIZE 160
 const char *field_responders_only(const struct scan_summary *summary,
                                   char text[static FIELD_RESPONDERS_SIZE]);
+
+/* "shard 1 of 3", or "" for a scan that is none. */
+#define FIELD_SHARD_SIZE 64
+const char *field_shard(const struct scan_start *start, char text[static FIELD_SHARD_SIZE]);
 
 /* Nanoseconds as seconds with two decimals, with a point in every locale: "0.48". */
 #define FIELD_SECONDS_SIZE 32

@@ -107,8 +107,8 @@ static int add_host(struct sink *sink, const struct results *results,
     return result;
 }
 
-static int add_silent_host(struct sink *sink, const struct address *address,
-                           const struct port_set *ports, enum port_state silence)
+static void add_silent_host(struct sink *sink, const struct address *address,
+                            const struct port_set *ports, enum port_state silence)
 {
     struct buffer *buffer = &sink->output->pending;
     struct port_list list = {.buffer = buffer};
@@ -122,7 +122,6 @@ static int add_silent_host(struct sink *sink, const struct address *address,
             add_port(&list, &(struct port_record){.port = port_set_at(ports, i), .state = silence});
     }
     buffer_add_character(buffer, '\n');
-    return 0;
 }
 
 static int add_silent_hosts(struct sink *sink, const struct results *results)
@@ -141,7 +140,11 @@ static int add_silent_hosts(struct sink *sink, const struct results *results)
     int result = results_silent_hosts(results, &silent);
     for (uint64_t i = 0; result == 0 && i < silent.size; i++) {
         struct address address = address_set_at(&silent, i);
-        result = add_silent_host(sink, &address, results_plan(results)->ports, silence);
+        struct port_set ports = {0};
+        result = results_asked_ports(results, &address, &ports);
+        if (result == 0)
+            add_silent_host(sink, &address, &ports, silence);
+        port_set_release(&ports);
     }
     address_set_release(&silent);
     return result;
@@ -152,6 +155,7 @@ static int grep_finish(struct sink *sink, const struct results *results,
 {
     struct buffer *buffer = &sink->output->pending;
     char date[FIELD_DATE_SIZE], elapsed[FIELD_SECONDS_SIZE], reason[FIELD_RESPONDERS_SIZE];
+    char shard[FIELD_SHARD_SIZE];
     int result = 0;
     for (size_t i = 0; i < results_host_count(results) && result == 0; i++) {
         const struct host_result *host = results_host(results, i);
@@ -160,6 +164,8 @@ static int grep_finish(struct sink *sink, const struct results *results,
     }
     if (result == 0)
         result = add_silent_hosts(sink, results);
+    if (*field_shard(&sink->start, shard))
+        buffer_add_format(buffer, "# %s\n", shard);
     if (summary->errors)
         buffer_add_format(buffer, "# %" PRIu64 " ports could not be asked\n", summary->errors);
     if (summary->responders_only)

@@ -19,6 +19,8 @@
  * line can be shown on a terminal. */
 #define FLAGS (JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15))
 
+#define SHARD_SIZE 48
+
 static int add_bytes(const char *bytes, size_t length, void *buffer)
 {
     buffer_add(buffer, bytes, length);
@@ -66,19 +68,29 @@ static json_t *service_value(struct port port)
                      service.source == SERVICE_SYSTEM ? "system" : "registry");
 }
 
+/* As --shard takes it, or NULL (which leaves the member out) for a scan of everything. */
+static const char *shard_text(const struct scan_start *start, char text[static SHARD_SIZE])
+{
+    if (start->shards <= 1)
+        return NULL;
+    snprintf(text, SHARD_SIZE, "%" PRIu64 "/%" PRIu64, start->shard, start->shards);
+    return text;
+}
+
 static int json_start(struct sink *sink, const struct scan_start *start)
 {
-    char time[CLOCK_TEXT_SIZE], seed[TEXT_NUMBER_SIZE];
+    char time[CLOCK_TEXT_SIZE], seed[TEXT_NUMBER_SIZE], shard[SHARD_SIZE];
     struct buffer ports = {0};
     port_set_format(start->ports, &ports);
     snprintf(seed, sizeof(seed), "%" PRIu64, start->seed);
     json_t *record =
-        ports.failed ? NULL
-                     : json_pack("{s:s,s:s,s:s,s:o,s:s,s:s,s:I,s:s,s:I}", "type", "scan", "time",
-                                 clock_format(start->time, time), "version", PORTHOLE_VERSION,
-                                 "command", text_value(start->command), "prober", start->prober,
-                                 "seed", seed, "hosts", (json_int_t)start->hosts, "ports",
-                                 ports.data, "port_count", (json_int_t)start->ports->size);
+        ports.failed
+            ? NULL
+            : json_pack("{s:s,s:s,s:s,s:o,s:s,s:s,s:s*,s:I,s:s,s:I}", "type", "scan", "time",
+                        clock_format(start->time, time), "version", PORTHOLE_VERSION, "command",
+                        text_value(start->command), "prober", start->prober, "seed", seed, "shard",
+                        shard_text(start, shard), "hosts", (json_int_t)start->hosts, "ports",
+                        ports.data, "port_count", (json_int_t)start->ports->size);
     buffer_release(&ports);
     return put(sink, record);
 }
@@ -242,14 +254,15 @@ static json_t *packets_value(const struct scan_summary *summary)
 static int put_summary(struct sink *sink, const struct results *results,
                        const struct scan_summary *summary)
 {
-    char started[CLOCK_TEXT_SIZE], finished[CLOCK_TEXT_SIZE];
-    json_t *record = json_pack("{s:s,s:s,s:s,s:f,s:s,s:I,s:I,s:I}", "type", "summary", "time",
-                               clock_format(summary->finished, finished), "started",
-                               clock_format(summary->started, started), "duration_s",
-                               (double)summary->duration / (double)NANOSECONDS_PER_SECOND, "end",
-                               scan_end_name(summary->end), "hosts", (json_int_t)summary->hosts,
-                               "hosts_answered", (json_int_t)summary->hosts_answered, "ports",
-                               (json_int_t)results_plan(results)->count);
+    char started[CLOCK_TEXT_SIZE], finished[CLOCK_TEXT_SIZE], shard[SHARD_SIZE];
+    json_t *record =
+        json_pack("{s:s,s:s,s:s,s:f,s:s,s:s*,s:I,s:I,s:I}", "type", "summary", "time",
+                  clock_format(summary->finished, finished), "started",
+                  clock_format(summary->started, started), "duration_s",
+                  (double)summary->duration / (double)NANOSECONDS_PER_SECOND, "end",
+                  scan_end_name(summary->end), "shard", shard_text(&sink->start, shard), "hosts",
+                  (json_int_t)summary->hosts, "hosts_answered", (json_int_t)summary->hosts_answered,
+                  "ports", (json_int_t)summary->ports);
     record = join(
         record,
         json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "open", (json_int_t)summary->open, "closed",

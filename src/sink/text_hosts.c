@@ -22,13 +22,18 @@ struct kinds {
     size_t count;
 };
 
-/* "all 1,000 ports ", or the port itself when there is but one: a verdict follows. */
-static void add_all_ports(struct buffer *buffer, const struct port_set *ports)
+/* "all 1,000 ports ", or the port itself when there is but one: a verdict follows. Of a shard hosts
+ * that are alike differ in how many these are. */
+static void add_all_ports(struct page *page)
 {
+    const struct port_set *ports = page->plan->ports;
+    struct buffer *buffer = page->buffer;
     char number[TEXT_NUMBER_SIZE];
     if (ports->size == 1) {
         struct port port = port_set_at(ports, 0);
         buffer_add_format(buffer, "%u/%s ", (unsigned)port.number, protocol_name(port.protocol));
+    } else if (page->start->shards > 1) {
+        buffer_add_text(buffer, "all ports of the shard ");
     } else {
         buffer_add_format(buffer, "all %s ports ", text_grouped(ports->size, number));
     }
@@ -39,15 +44,18 @@ static void add_one(struct page *page, const struct alike *alike, const struct a
     struct buffer *buffer = page->buffer;
     char text[FIELD_HOST_SIZE], count[FIELD_COUNT_SIZE];
     page_begin_line(page);
-    buffer_add_format(buffer, "%s: ", field_host(page->names, address, text));
+    buffer_add_format(buffer, "%s: ", field_host(page->start->names, address, text));
     if (alike->code) {
         page_style_on(page, PAGE_RED);
-        buffer_add_format(buffer, "error: %s could not be asked: ",
-                          field_count(page->plan->ports->size, "port", "ports", count));
+        if (page->start->shards > 1)
+            buffer_add_text(buffer, "error: no port of the shard could be asked: ");
+        else
+            buffer_add_format(buffer, "error: %s could not be asked: ",
+                              field_count(page->plan->ports->size, "port", "ports", count));
         page_add_failure(buffer, alike->code, address);
         page_style_off(page);
     } else {
-        add_all_ports(buffer, page->plan->ports);
+        add_all_ports(page);
         page_add_verdict(buffer, &alike->group);
         if (alike->group.reason == REASON_NO_RESPONSE)
             buffer_add_text(buffer, "; the host may be down");
@@ -83,7 +91,7 @@ static void add_many(struct page *page, const struct alike *alike)
         buffer_add_format(buffer, "%s gave no answer at all and may be down", count);
     } else {
         buffer_add_format(buffer, "%s with ", count);
-        add_all_ports(buffer, page->plan->ports);
+        add_all_ports(page);
         page_add_verdict(buffer, &alike->group);
     }
     buffer_add_text(buffer, ": ");
@@ -107,13 +115,11 @@ static int add_alike(struct page *page, struct alike *alike)
 }
 
 /* Whether one thing is to be said of all ports of the host. */
-static bool is_plain(const struct page *page, const struct host_result *host,
-                     struct alike *ret_alike)
+static bool is_plain(const struct host_result *host, struct alike *ret_alike)
 {
-    uint64_t ports = page->plan->ports->size;
-    if (host->failed == ports)
+    if (host->failed == host->asked)
         *ret_alike = (struct alike){.code = host->errors[0].code};
-    else if (host->group_count && host->groups[0].count == ports)
+    else if (host->group_count && host->groups[0].count == host->asked)
         *ret_alike = (struct alike){.group = host->groups[0]};
     else
         return false;
@@ -140,7 +146,7 @@ static int add_host(struct page *page, const struct host_result *host, struct ki
 {
     char text[FIELD_HOST_SIZE];
     struct alike like;
-    if (is_plain(page, host, &like)) {
+    if (is_plain(host, &like)) {
         struct alike *alike = find_kind(kinds, &like);
         if (alike)
             return address_set_add(&alike->hosts, &host->address, host->address.value);
@@ -148,7 +154,7 @@ static int add_host(struct page *page, const struct host_result *host, struct ki
         return 0;
     }
     page_begin_line(page);
-    buffer_add_format(page->buffer, "%s: ", field_host(page->names, &host->address, text));
+    buffer_add_format(page->buffer, "%s: ", field_host(page->start->names, &host->address, text));
     const char *none = host->undecided                   ? "no open port found: "
                        : host_result_possibly_open(host) ? "no port known to be open: "
                                                          : "no open port: ";

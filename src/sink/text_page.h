@@ -38,7 +38,7 @@ struct page {
     const struct sink_options *options;
     const struct results *results;
     const struct plan *plan;
-    const struct name_set *names;
+    const struct scan_start *start;
     const struct evidence *evidence; /* ascending by index */
     size_t evidence_count;
     struct buffer *buffer; /* where it goes */

@@ -61,7 +61,7 @@ static void add_end(struct page *page, const struct scan_summary *summary)
     page_style_on(page, PAGE_YELLOW);
     buffer_add_format(page->buffer, "%s: %s of %s undecided", words[summary->end],
                       text_grouped(summary->undecided, undecided),
-                      field_count(page->plan->count, "port", "ports", count));
+                      field_count(summary->ports, "port", "ports", count));
     page_style_off(page);
     buffer_add_character(page->buffer, '\n');
 }
@@ -109,13 +109,16 @@ void page_add_summary(struct page *page, const struct scan_summary *summary)
 {
     struct buffer *buffer = page->buffer;
     char hosts[FIELD_COUNT_SIZE], ports[FIELD_COUNT_SIZE], number[TEXT_NUMBER_SIZE];
+    char shard[FIELD_SHARD_SIZE];
     if (page->above != ABOVE_NOTHING)
         buffer_add_character(buffer, '\n');
     add_notes(page, summary);
     add_end(page, summary);
     page_style_on(page, PAGE_BOLD);
+    if (*field_shard(page->start, shard))
+        buffer_add_format(buffer, "%s: ", shard);
     buffer_add_format(buffer, "%s, %s: ", field_count(summary->hosts, "host", "hosts", hosts),
-                      field_count(page->plan->count, "port", "ports", ports));
+                      field_count(summary->ports, "port", "ports", ports));
     buffer_add_format(buffer, "%s open", text_grouped(summary->open, number));
     page_style_off(page);
     bool answers = summary->responders_only; /* are what was counted */

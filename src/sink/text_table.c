@@ -182,8 +182,7 @@ static bool lists_possibly_open(bool listed[STATE_COUNT][REASON_COUNT])
 static void add_suspicion(struct page *page, const struct host_result *host)
 {
     char number[TEXT_NUMBER_SIZE];
-    if (host->open_count < PAGE_SUSPECT_PORTS ||
-        host->open_count + host->failed < page->plan->ports->size)
+    if (host->open_count < PAGE_SUSPECT_PORTS || host->open_count + host->failed < host->asked)
         return;
     page_style_on(page, PAGE_YELLOW);
     buffer_add_format(page->buffer,
@@ -200,13 +199,13 @@ bool page_has_table(const struct page *page, const struct host_result *host)
     if (host->open_count)
         return true;
     if (host->failed) /* all of one kind fit on a line */
-        return host->error_count > 1 || host->failed < page->plan->ports->size;
+        return host->error_count > 1 || host->failed < host->asked;
     if (!choose_listed(page, host, listed))
         return false;
     if (page->plan->targets->size <= PAGE_LISTED_HOSTS || page->options->verbose)
         return true;
     /* Ports of which one cannot know without looking at them singly. */
-    return host->groups[0].count < page->plan->ports->size && lists_possibly_open(listed);
+    return host->groups[0].count < host->asked && lists_possibly_open(listed);
 }
 
 int page_add_table(struct page *page, const struct host_result *host)
@@ -216,7 +215,7 @@ int page_add_table(struct page *page, const struct host_result *host)
     host_table_init(&table, page, host);
     page_begin_table(page);
     page_style_on(page, PAGE_BOLD);
-    buffer_add_text(page->buffer, field_host(page->names, &host->address, text));
+    buffer_add_text(page->buffer, field_host(page->start->names, &host->address, text));
     page_style_off(page);
     buffer_add_character(page->buffer, '\n');
     int result = add_rows(&table, host);

@@ -313,10 +313,9 @@ static int add_host(struct sink *sink, const struct results *results,
 
 /* All ports of a host that gave nothing. */
 static void add_silent_host(struct sink *sink, const struct address *address,
-                            const struct results *results, const struct scan_summary *summary)
+                            const struct port_set *ports, enum port_state silence,
+                            const struct scan_summary *summary)
 {
-    const struct port_set *ports = results_plan(results)->ports;
-    enum port_state silence = results_silence(results);
     struct buffer *buffer = &sink->output->pending;
     begin_host(sink, address, summary);
     if (ports->size <= LISTED_PORTS || sink->options.verbose >= 2) {
@@ -349,14 +348,20 @@ static int add_silent_hosts(struct sink *sink, const struct results *results,
     int result = results_silent_hosts(results, &silent);
     for (uint64_t i = 0; result == 0 && i < silent.size; i++) {
         struct address address = address_set_at(&silent, i);
-        add_silent_host(sink, &address, results, summary);
+        struct port_set ports = {0};
+        result = results_asked_ports(results, &address, &ports);
+        if (result == 0)
+            add_silent_host(sink, &address, &ports, results_silence(results), summary);
+        port_set_release(&ports);
     }
     address_set_release(&silent);
     return result;
 }
 
-static void add_runstats(struct buffer *buffer, const struct scan_summary *summary)
+static void add_runstats(struct sink *sink, const struct scan_summary *summary)
 {
+    struct buffer *buffer = &sink->output->pending;
+    char shard[FIELD_SHARD_SIZE];
     char date[FIELD_DATE_SIZE], elapsed[FIELD_SECONDS_SIZE], reason[FIELD_RESPONDERS_SIZE];
     field_date(summary->finished, date);
     field_seconds(summary->duration, elapsed);
@@ -367,6 +372,8 @@ static void add_runstats(struct buffer *buffer, const struct scan_summary *summa
                       seconds_of(summary->finished), date, elapsed, date, summary->hosts,
                       summary->hosts == 1 ? "" : "es", summary->hosts_answered,
                       summary->hosts_answered == 1 ? "" : "s", elapsed);
+    if (*field_shard(&sink->start, shard))
+        buffer_add_format(buffer, "; %s", shard);
     if (summary->limit)
         buffer_add_text(buffer, "; speed limited by ");
     add_text(buffer, summary->limit ? summary->limit : "");
@@ -395,7 +402,7 @@ static int xml_finish(struct sink *sink, const struct results *results,
     }
     if (result == 0)
         result = add_silent_hosts(sink, results, summary);
-    add_runstats(&sink->output->pending, summary);
+    add_runstats(sink, summary);
     return sink->output->pending.failed ? -ENOMEM : result;
 }
 

@@ -2,6 +2,7 @@
 """What the options of raw scans choose: the technique by name and by rights, the interface, parts of
 a scan, and which addresses a large target means."""
 
+import collections
 import contextlib
 import os
 import pathlib
@@ -265,6 +266,58 @@ class Parts(OptionsTest):
     def test_more_parts_than_ports(self):
         parts = [self.told(shard, 5, "1-3") for shard in range(1, 6)]
         self.assertEqual(sorted(sum(parts, [])), [1, 2, 3])
+
+    def sums(self, parts):
+        """What the host records of some scans add up to: address → member → number."""
+        hosts = collections.defaultdict(collections.Counter)
+        for part in parts:
+            for host in part.of("host"):
+                hosts[host["address"]] += collections.Counter(
+                    {name: value for name, value in host.items() if isinstance(value, int)
+                     and name != "answered"}
+                )  # fmt: skip
+        return hosts
+
+    def check_sums(self, *words):
+        """Three parts have to say together what the whole says; returns the parts."""
+        words = ["--seed", 7, *words]
+        whole = scan(*words)
+        parts = [scan("--shard", f"{shard}/3", *words) for shard in (1, 2, 3)]
+        self.assertEqual(self.sums(parts), self.sums([whole]))
+        for member in ("ports", "open", "closed", "filtered"):
+            total = sum(part.summary[member] for part in parts)
+            self.assertEqual(total, whole.summary[member], member)
+        for number, part in enumerate(parts, 1):
+            self.assertEqual(part.all[0]["shard"], f"{number}/3")
+            asked = {port["address"] for port in part.of("port")}
+            self.assertEqual(part.summary["hosts"], len(asked))
+            self.assertEqual(part.summary["hosts_answered"], len(asked))
+        self.assertNotIn("shard", whole.summary)
+        return parts
+
+    def test_hosts_add_up(self):
+        ports = listen_many(self.stack, "127.0.0.1", 3)
+        self.check_sums("-p", ",".join(map(str, [*range(1, 41), *ports])), "127.0.0.1-4")
+
+    def test_hosts_of_which_a_part_asks_nothing(self):
+        parts = self.check_sums("-p", "1-2", "127.0.0.1-9")
+        self.assertTrue(any(part.summary["hosts"] < 9 for part in parts))
+        parts = self.check_sums("-p", "1", "127.0.0.1-9")
+        self.assertEqual([part.summary["hosts"] for part in parts], [3, 3, 3])
+
+    def test_what_an_interrupted_part_leaves(self):
+        part = scan("--seed", 7, "--shard", "2/3", "-p", "1-100", "--rate", 20, "--max-time", "0.3s",
+                    "127.0.0.1-2", status=1)  # fmt: skip
+        self.assertEqual(part.summary["ports"], 67)
+        self.assertEqual(part.summary["undecided"], 67 - len(part.of("port")))
+        self.assertGreater(part.summary["undecided"], 0)
+
+    def test_the_text_says_which_part_it_is(self):
+        done = run("scan", "--seed", 7, "--shard", "2/3", "-p", "1-100", "127.0.0.1")
+        self.assertIn("127.0.0.1: all ports of the shard closed (conn-refused)\n", done.stdout)
+        self.assertIn("\nshard 2 of 3: 1 host, 33 ports: 0 open, 33 closed in ", done.stdout)
+        done = run("scan", "--seed", 7, "--shard", "1/1", "-p", "1-100", "127.0.0.1")
+        self.assertIn("\n1 host, 100 ports: 0 open, 100 closed in ", done.stdout)
 
 
 class Reserved(OptionsTest):

@@ -218,7 +218,7 @@ static void silence_of_many_costs_little(void **state)
 
 /* ---- Random scans against a model ---- */
 
-enum fate { FATE_SILENT, FATE_ANSWER, FATE_FAILURE };
+enum fate { FATE_SILENT, FATE_ANSWER, FATE_FAILURE, FATE_NOT_ASKED };
 
 struct model_port {
     enum fate fate;
@@ -277,9 +277,36 @@ static void play(struct scene *scene, const struct model_port *model)
 static bool is_said(const struct model_port *model, uint32_t ports)
 {
     for (uint32_t i = 0; i < ports; i++)
-        if (model[i].fate != FATE_SILENT)
+        if (model[i].fate == FATE_ANSWER || model[i].fate == FATE_FAILURE)
             return true;
     return false;
+}
+
+static bool is_asked(const void *user, uint64_t index)
+{
+    const struct model_port *model = user;
+    return model[index].fate != FATE_NOT_ASKED;
+}
+
+static uint32_t model_asked(const struct model_port *model, uint32_t ports)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < ports; i++)
+        count += model[i].fate != FATE_NOT_ASKED;
+    return count;
+}
+
+/* Makes the model a part of a scan. */
+static void take_part(struct scene *scene, struct model_port *model)
+{
+    uint32_t ports = scene->ports.size;
+    uint64_t share = 1 + dice(40), hosts = 0;
+    for (uint64_t i = 0; i < scene->plan.count; i++)
+        if (dice(share))
+            model[i] = (struct model_port){.fate = FATE_NOT_ASKED};
+    for (uint64_t host = 0; host < scene->targets.size; host++)
+        hosts += model_asked(model + host * ports, ports) != 0;
+    results_set_part(scene->results, is_asked, model, hosts);
 }
 
 struct walk {
@@ -367,7 +394,20 @@ static void check_host(const struct scene *scene, const struct host_result *host
     assert_int_equal(grouped, counted);
     possibly_open += host->counts[STATE_UNFILTERED] + host->counts[STATE_OPEN_FILTERED];
     assert_int_equal(host_result_possibly_open(host), possibly_open);
-    assert_int_equal(open + grouped + failed + host->undecided, ports);
+    assert_int_equal(host->asked, model_asked(model, ports));
+    assert_int_equal(open + grouped + failed + host->undecided, host->asked);
+}
+
+static void check_asked_ports(const struct scene *scene, const struct address *address,
+                              const struct model_port *model)
+{
+    struct port_set asked = {0};
+    assert_int_equal(results_asked_ports(scene->results, address, &asked), 0);
+    assert_int_equal(asked.size, model_asked(model, scene->ports.size));
+    for (uint32_t i = 0; i < scene->ports.size; i++)
+        assert_int_equal(port_set_find(&asked, port_set_at(&scene->ports, i), &(uint32_t){0}),
+                         model[i].fate != FATE_NOT_ASKED);
+    port_set_release(&asked);
 }
 
 static void check_all(const struct scene *scene, const struct model_port *model, bool complete)
@@ -380,7 +420,9 @@ static void check_all(const struct scene *scene, const struct model_port *model,
     for (uint64_t host = 0; host < scene->targets.size; host++) {
         struct address address = address_set_at(&scene->targets, host);
         bool said = is_said(model + host * ports, ports);
-        assert_int_equal(address_set_find(&silent, &address, &(uint64_t){0}), !said);
+        bool asked = model_asked(model + host * ports, ports) != 0;
+        assert_int_equal(address_set_find(&silent, &address, &(uint64_t){0}), asked && !said);
+        check_asked_ports(scene, &address, model + host * ports);
         if (!said)
             continue;
         assert_true(at < results_host_count(scene->results));
@@ -414,6 +456,8 @@ static void random_scan(uint64_t seed)
     for (uint64_t host = 0; host < scene.targets.size; host++)
         for (uint64_t i = 0, character = dice(4); i < scene.ports.size; i++)
             model[host * scene.ports.size + i] = random_port((unsigned)character);
+    if (dice(2))
+        take_part(&scene, model);
     play(&scene, model);
     bool complete = dice(3) != 0;
     assert_int_equal(results_seal(scene.results, complete ? SCAN_COMPLETE : SCAN_TIMED_OUT), 0);
@@ -427,6 +471,33 @@ static void random_scans_equal_the_model(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= 200; seed++)
         random_scan(seed);
+}
+
+/* Of a host that cannot be reached, only the ports of the part have failed. */
+static void part_of_a_failed_host(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct model_port model[200] = {0};
+    scene_add_targets(&scene, 0xc0000201, 0xc0000202);
+    port_set_add(&scene.ports, PROTOCOL_TCP, 1, 100);
+    scene_init(&scene);
+    for (size_t i = 0; i < 200; i++)
+        model[i].fate = i < 100 && i % 4 == 0 ? FATE_SILENT : FATE_NOT_ASKED;
+    results_set_part(scene.results, is_asked, model, 1);
+    struct error_record record = scene_failure(&scene, 8, ENETUNREACH);
+    record.whole_host = true;
+    assert_int_equal(results_add_error(scene.results, &record), 0);
+    assert_int_equal(results_seal(scene.results, SCAN_COMPLETE), 0);
+
+    const struct host_result *host = results_host(scene.results, 0);
+    assert_int_equal(host->asked, 25);
+    assert_int_equal(host->failed, 25);
+    assert_int_equal(host->errors[0].count, 25);
+    assert_int_equal(host->group_count, 0);
+    assert_int_equal(results_host_count(scene.results), 1);
+    assert_int_equal(results_silent_host_count(scene.results), 0);
+    scene_release(&scene);
 }
 
 /* What silence is called depends on how it was asked for. */
@@ -498,6 +569,7 @@ int main(void)
         cmocka_unit_test(walk_ends_when_told),
         cmocka_unit_test(silence_of_many_costs_little),
         cmocka_unit_test(silence_means_what_the_words_say),
+        cmocka_unit_test(part_of_a_failed_host),
         cmocka_unit_test(only_open_ports_are_kept),
         cmocka_unit_test(random_scans_equal_the_model),
     };

@@ -24,6 +24,7 @@ struct show {
     struct scan_summary summary;
     const char *command;
     const char *prober;
+    uint64_t shard, shards;
 };
 
 /* One of the hosts was called by its name. */
@@ -53,7 +54,9 @@ static void show_begin(struct show *show, const char *format, struct sink_option
                   .seed = UINT64_C(18446744073709551615),
                   .hosts = show->scene.targets.size,
                   .ports = &show->scene.ports,
-                  .names = &names},
+                  .names = &names,
+                  .shard = show->shard,
+                  .shards = show->shards},
     };
     if (show->sink.class->start)
         assert_int_equal(show->sink.class->start(&show->sink, &show->sink.start), 0);
@@ -61,6 +64,7 @@ static void show_begin(struct show *show, const char *format, struct sink_option
                                           .finished = STARTED + 480 * NANOSECONDS_PER_MILLISECOND,
                                           .duration = 480 * NANOSECONDS_PER_MILLISECOND,
                                           .hosts = show->scene.targets.size,
+                                          .ports = show->scene.plan.count,
                                           .passes = 1};
 }
 
@@ -377,6 +381,38 @@ static const char *short_of_memory(struct show *show, const char *format,
     return show_end(show, SCAN_COMPLETE, all_failed);
 }
 
+/* Of fifteen ports seven, and none of the fifth host. */
+static bool is_in_part(const void *user, uint64_t index)
+{
+    (void)user;
+    return index < 12 && (index % 2 == 0 || index == 11);
+}
+
+static bool part_failed(uint64_t index)
+{
+    return !is_in_part(NULL, index) || index / 3 == 2;
+}
+
+/* The second half of a scan: a host with an open port, one that gives nothing, one without a route,
+ * and one whose firewall rejects. */
+static const char *part(struct show *show, const char *format, struct sink_options options)
+{
+    scene_add_targets(&show->scene, 0xc6120001, 0xc6120005);
+    port_set_add(&show->scene.ports, PROTOCOL_TCP, 80, 82);
+    show->shard = show->shards = 2;
+    show_begin(show, format, options);
+    show_answer(show, 0, REASON_SYN_ACK, NOBODY, 85);
+    show_answer(show, 2, REASON_CONN_REFUSED, NOBODY, 61);
+    show_host_failure(show, 2, ENETUNREACH);
+    show_answer(show, 10, REASON_PORT_UNREACH, NOBODY, 85);
+    show->summary.hosts = 4;
+    show->summary.ports = 7;
+    show->summary.errors = 2;
+    show->summary.recall = (struct recall){.known = true, .estimate = 0.99979, .low = 0.999199};
+    results_set_part(show->scene.results, is_in_part, NULL, 4);
+    return show_end(show, SCAN_COMPLETE, part_failed);
+}
+
 /* ---- The documents ---- */
 
 typedef const char *scan_fn(struct show *show, const char *format, struct sink_options options);
@@ -447,6 +483,10 @@ static const struct document documents[] = {
     {"short-of-memory.jsonl", short_of_memory, "json", {0}},
     {"short-of-memory.xml", short_of_memory, "xml", {0}},
     {"short-of-memory.gnmap", short_of_memory, "grep", {0}},
+    {"part.txt", part, "text", {0}},
+    {"part.jsonl", part, "json", {0}},
+    {"part.xml", part, "xml", {0}},
+    {"part.gnmap", part, "grep", {0}},
 };
 
 #define DOCUMENT_COUNT (sizeof(documents) / sizeof(documents[0]))
