@@ -254,7 +254,7 @@ int book_silence(struct scan *scan)
 static bool is_asked(const void *user, uint64_t index)
 {
     const struct scan *scan = user;
-    return book_is_ours(scan, index) && !book_has_failed(scan, index);
+    return scan_asks(scan, index) && !book_has_failed(scan, index);
 }
 
 int book_lanes(struct scan *scan)
