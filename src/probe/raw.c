@@ -191,9 +191,19 @@ static enum placing place(struct raw *self, const struct probe *probe)
     return PLACED;
 }
 
+/* Those of the probes in [first, end) that have gone to wait, last of all, do not wait any more. */
+static void take_back(struct raw *self, const struct probe *probes, size_t first, size_t end)
+{
+    for (; end > first && self->waiting_count; end--) {
+        const struct probe *last = &self->waiting[self->waiting_count - 1];
+        if (last->index == probes[end - 1].index && last->tag == probes[end - 1].tag)
+            self->waiting_count--;
+    }
+}
+
 /* Sends what has been gathered of the probes before `end`. One that this machine does not let leave
- * gets a failure. Returns the first that is to be offered again; those after it which were settled
- * already are then settled twice, which costs nothing. */
+ * gets a failure. Returns the first that is to be offered again; those after it which got a failure
+ * already then get it twice, which costs nothing. */
 static size_t send_gathered(struct raw *self, const struct probe *probes, const size_t *places,
                             size_t end)
 {
@@ -210,6 +220,7 @@ static size_t send_gathered(struct raw *self, const struct probe *probes, const 
             size_t first = places[done];
             self->refused++;
             self->frame_count = 0;
+            take_back(self, probes, first, end);
             return first;
         }
         reply_failure(self, &probes[places[done]], code ? code : EIO);
@@ -267,8 +278,10 @@ static void resume_waiting(struct raw *self)
         uint32_t taken = (uint32_t)raw_submit(&self->base, probes, part);
         kept = self->waiting_count;
         at += taken;
-        if (taken < part)
+        if (taken < part) { /* the others may have been written over */
+            memcpy(self->waiting + at, probes + taken, (part - taken) * sizeof(*probes));
             break;
+        }
     }
     memmove(self->waiting + kept, self->waiting + at, (count - at) * sizeof(*self->waiting));
     self->waiting_count = kept + count - at;
