@@ -89,8 +89,16 @@ PORTHOLE_API int porthole_scan_exclude_targets(struct porthole_scan *scan, const
  * most often open ports are scanned. Returns 0, -EINVAL, -ERANGE or -ENOMEM. */
 PORTHOLE_API int porthole_scan_add_ports(struct porthole_scan *scan, const char *ports);
 
+/* How ports are asked: "tcp-connect" (the default, through the kernel's sockets, which needs no
+ * rights), or by raw packets "tcp-syn", "tcp-ack", "tcp-window", "tcp-fin", "tcp-null", "tcp-xmas"
+ * or "tcp-maimon", for which porthole_scan_run() needs the right to send them (CAP_NET_RAW) when it
+ * begins; without it, it returns -EPERM or -EACCES. The library never gives up rights of its
+ * process. Returns 0, or -EINVAL for another name. */
+PORTHOLE_API int porthole_scan_set_technique(struct porthole_scan *scan, const char *name);
+
 /* Bounds, 0 for the default: attempts at a silent port (at most 50), probes a second, attempts at
- * the same time, and milliseconds to wait for a host that has not answered yet. */
+ * the same time (of "tcp-connect"), and milliseconds to wait for a host that has not answered yet.
+ */
 PORTHOLE_API void porthole_scan_set_tries(struct porthole_scan *scan, unsigned tries);
 PORTHOLE_API void porthole_scan_set_rate(struct porthole_scan *scan, uint64_t rate);
 PORTHOLE_API void porthole_scan_set_in_flight(struct porthole_scan *scan, uint32_t in_flight);

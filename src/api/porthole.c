@@ -21,6 +21,7 @@ struct porthole_scan {
     struct address_set targets, exclusions;
     struct port_set ports;
     struct scan_options options;
+    const struct prober_class *technique;
     atomic_bool cancelled;
     struct error error;
 
@@ -41,6 +42,7 @@ int porthole_scan_new(struct porthole_scan **ret_scan)
     if (!scan)
         return -ENOMEM;
     scan->options = scan_options_default;
+    scan->technique = prober_classes[0];
     atomic_init(&scan->cancelled, false);
     *ret_scan = scan;
     return 0;
@@ -111,6 +113,15 @@ int porthole_scan_add_ports(struct porthole_scan *scan, const char *ports)
             port_set_add(&scan->ports, PROTOCOL_TCP, parsed.ranges[i].first, parsed.ranges[i].last);
     port_set_release(&parsed);
     return failed;
+}
+
+int porthole_scan_set_technique(struct porthole_scan *scan, const char *name)
+{
+    const struct prober_class *technique = prober_find(name);
+    if (!technique)
+        return error_set(&scan->error, EINVAL, "no technique is called '%.64s'", name);
+    scan->technique = technique;
+    return 0;
 }
 
 void porthole_scan_set_tries(struct porthole_scan *scan, unsigned tries)
@@ -195,6 +206,19 @@ static int prepare(struct porthole_scan *scan, struct plan *plan)
     return plan_init(plan, &scan->targets, &scan->ports, &scan->error);
 }
 
+static int check_rights(struct porthole_scan *scan)
+{
+    const struct prober_class *technique = scan->technique;
+    int code = technique->permitted ? technique->permitted() : 0;
+    if (code == EPERM || code == EACCES)
+        return error_set(&scan->error, code, "%s needs the right to send raw packets (CAP_NET_RAW)",
+                         technique->name);
+    if (code)
+        return error_set(&scan->error, code, "%s cannot be used here: %s", technique->name,
+                         strerror(code));
+    return 0;
+}
+
 static void tell_summary(const struct scan_summary *from, struct porthole_summary *to)
 {
     *to = (struct porthole_summary){
@@ -229,10 +253,12 @@ int porthole_scan_run(struct porthole_scan *scan, porthole_port_fn *port, void *
     scan->user = user;
     scan->returned = 0;
     scan->options.seed = random_u64();
-    int failed = prepare(scan, &plan);
+    int failed = check_rights(scan);
+    if (!failed)
+        failed = prepare(scan, &plan);
     if (failed)
         return failed;
-    failed = scan_new(&plan, &scan->options, prober_classes[0], &events, &loop, &scan->error);
+    failed = scan_new(&plan, &scan->options, scan->technique, &events, &loop, &scan->error);
     if (failed)
         return failed;
     struct error error = {0};

@@ -7,14 +7,6 @@
 #define PREFERRED "tcp-syn"
 #define SOCKETS "tcp-connect" /* always there, and needs no rights */
 
-static const struct prober_class *find_technique(const char *name)
-{
-    for (size_t i = 0; prober_classes[i]; i++)
-        if (strcmp(prober_classes[i]->name, name) == 0)
-            return prober_classes[i];
-    return NULL;
-}
-
 /* Returns 0, or why not as a positive errno. */
 static int check_rights(const struct prober_class *class)
 {
@@ -36,7 +28,7 @@ static int refuse_rights(const struct prober_class *class, int code, const char 
 static int choose_default(const struct command *command, const struct scan_command_options *options,
                           const struct prober_class **ret_class, struct error *error)
 {
-    const struct prober_class *class = find_technique(PREFERRED);
+    const struct prober_class *class = prober_find(PREFERRED);
     int code = class ? check_rights(class) : 0;
     if (class && code == 0) {
         *ret_class = class;
@@ -54,14 +46,14 @@ static int choose_default(const struct command *command, const struct scan_comma
                      "cannot send raw packets: %s: scanning through sockets, as -sT does "
                      "without this line",
                      strerror(code));
-    *ret_class = find_technique(SOCKETS);
+    *ret_class = prober_find(SOCKETS);
     return 0;
 }
 
 /* Whether two techniques ask the same question, so that one may go on where the other began. */
 static bool are_alike(const struct prober_class *one, const struct prober_class *other)
 {
-    const struct prober_class *pair[] = {find_technique(PREFERRED), find_technique(SOCKETS)};
+    const struct prober_class *pair[] = {prober_find(PREFERRED), prober_find(SOCKETS)};
     return one == other ||
            ((one == pair[0] || one == pair[1]) && (other == pair[0] || other == pair[1]));
 }
@@ -73,7 +65,7 @@ static int choose_again(const struct scan_command_options *options,
                         const struct prober_class **ret_class, struct error *error)
 {
     const char *name = resumed->technique ? resumed->technique : SOCKETS;
-    const struct prober_class *earlier = find_technique(name), *asked = options->technique;
+    const struct prober_class *earlier = prober_find(name), *asked = options->technique;
     if (!earlier)
         return error_set(error, EINVAL,
                          "'%s' was begun with '%.32s', which this version does not have",
@@ -90,7 +82,7 @@ int scan_technique_choose(const struct command *command, struct scan_command_opt
                           const struct checkpoint_data *resumed, struct error *error)
 {
     const struct prober_class *class = options->technique;
-    const struct prober_class *sockets = find_technique(SOCKETS);
+    const struct prober_class *sockets = prober_find(SOCKETS);
     if (!class && !resumed) {
         int failed = choose_default(command, options, &class, error);
         if (failed)

@@ -89,3 +89,6 @@ struct prober {
 
 /* Every prober of src/probe/probe.def, in its order, NULL-terminated. The first needs no rights. */
 extern const struct prober_class *const prober_classes[];
+
+/* The one of this name, or NULL. */
+const struct prober_class *prober_find(const char *name);

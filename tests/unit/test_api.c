@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -235,6 +236,123 @@ static void the_descriptor_limit_is_put_back(void **state)
     assert_memory_equal(&before, &after, sizeof(before));
 }
 
+/* ---- techniques ---- */
+
+/* The line of /proc/self/status that says which rights there are. */
+static void read_rights(char line[static 256])
+{
+    FILE *file = fopen("/proc/self/status", "r");
+    assert_non_null(file);
+    do
+        assert_non_null(fgets(line, 256, file));
+    while (strncmp(line, "CapEff:", 7) != 0);
+    fclose(file);
+}
+
+static void need_root(void)
+{
+    if (geteuid() != 0)
+        skip();
+}
+
+static int count_raw(void *user, const struct porthole_port *port)
+{
+    unsigned *counts = user;
+    counts[port->state]++;
+    if (is_ours(port->port))
+        counts[0] += port->state == PORTHOLE_OPEN;
+    return 0;
+}
+
+/* It keeps its rights, and its descriptors. */
+static void raw_probes_say_the_same(void **state)
+{
+    (void)state;
+    char before[256], after[256];
+    unsigned counts[6] = {0};
+    struct porthole_summary summary;
+    need_root();
+    struct porthole_scan *scan = scan_of("127.0.0.1", "1024-65535");
+    int descriptor = dup(0);
+    close(descriptor);
+    read_rights(before);
+    assert_int_equal(porthole_scan_set_technique(scan, "tcp-syn"), 0);
+    for (int run = 1; run <= 2; run++) {
+        assert_int_equal(porthole_scan_run(scan, count_raw, counts, &summary), 0);
+        assert_string_equal(porthole_scan_error(scan), "");
+        assert_int_equal(counts[0], run * SERVERS);
+        assert_int_equal(summary.open + summary.closed + summary.filtered, 65536 - 1024);
+        assert_int_equal(summary.errors + summary.undecided, 0);
+    }
+    read_rights(after);
+    assert_string_equal(after, before);
+    assert_int_equal(dup(0), descriptor);
+    close(descriptor);
+    porthole_scan_free(scan);
+}
+
+static void an_ack_does_not_tell_open_from_closed(void **state)
+{
+    (void)state;
+    unsigned counts[6] = {0};
+    struct porthole_summary summary;
+    need_root();
+    struct porthole_scan *scan = scan_of("127.0.0.1", "1-100");
+    assert_int_equal(porthole_scan_set_technique(scan, "tcp-ack"), 0);
+    assert_int_equal(porthole_scan_run(scan, count_raw, counts, &summary), 0);
+    assert_int_equal(counts[PORTHOLE_UNFILTERED], 100);
+    assert_int_equal(summary.unfiltered, 100);
+    assert_int_equal(porthole_scan_set_technique(scan, "tcp-connect"), 0);
+    assert_int_equal(porthole_scan_run(scan, NULL, NULL, &summary), 0);
+    assert_int_equal(summary.unfiltered, 0);
+    porthole_scan_free(scan);
+}
+
+static void unknown_techniques_are_refused(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"", "syn", "tcp-syn ", "TCP-SYN", "udp"};
+    struct porthole_summary summary;
+    struct porthole_scan *scan = scan_of("127.0.0.1", "1");
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_int_equal(porthole_scan_set_technique(scan, wrong[i]), -EINVAL);
+        assert_non_null(strstr(porthole_scan_error(scan), wrong[i]));
+    }
+    assert_int_equal(porthole_scan_run(scan, NULL, NULL, &summary), 0); /* as before */
+    assert_int_equal(summary.closed, 1);
+    porthole_scan_free(scan);
+}
+
+/* Returns 0 when everything was as expected. */
+static int run_without_rights(struct porthole_scan *scan)
+{
+    if (geteuid() == 0 && (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534)))
+        return 1;
+    int failed = porthole_scan_run(scan, NULL, NULL, NULL);
+    if (failed != -EPERM && failed != -EACCES)
+        return 2;
+    return strcmp(porthole_scan_error(scan),
+                  "tcp-syn needs the right to send raw packets (CAP_NET_RAW)")
+               ? 3
+               : 0;
+}
+
+static void without_rights_a_sentence_says_so(void **state)
+{
+    (void)state;
+    int status;
+    struct porthole_scan *scan = scan_of("127.0.0.1", "1");
+    assert_int_equal(porthole_scan_set_technique(scan, "tcp-syn"), 0);
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(run_without_rights(scan));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    porthole_scan_free(scan);
+}
+
 /* ---- ending ---- */
 
 static double seconds(void)
@@ -420,6 +538,10 @@ int main(void)
         cmocka_unit_test(a_scan_runs_again_and_excludes),
         cmocka_unit_test(without_ports_it_is_the_usual_ones),
         cmocka_unit_test(the_descriptor_limit_is_put_back),
+        cmocka_unit_test(raw_probes_say_the_same),
+        cmocka_unit_test(an_ack_does_not_tell_open_from_closed),
+        cmocka_unit_test(unknown_techniques_are_refused),
+        cmocka_unit_test(without_rights_a_sentence_says_so),
         cmocka_unit_test(another_thread_cancels),
         cmocka_unit_test(the_callback_cancels),
         cmocka_unit_test(cancelling_ahead_ends_the_next_run_only),
