@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes the corpora that are not text: checkpoint, error_queue, packet and judge in fuzz/corpus.
+"""Makes the corpora that are not text: checkpoint, error_queue, packet, judge and neighbour in
+fuzz/corpus.
 
     python3 fuzz/make_corpus.py
 
@@ -382,9 +383,55 @@ def judgements():
     return out
 
 
+# ---- ARP and neighbour discovery ----
+
+FOR_ARP, FOR_IPV6, FOR_IPV4, ELSEWHERE = 0, 1, 2, 0x80
+ASKED4, ASKED6, ASKED_LOCAL = '198.18.7.7', 'fd00::cc65:4321', 'fe80::1'
+HARDWARE = bytes.fromhex('0200005e1007')
+TARGET_OPTION = b'\2\1' + HARDWARE
+
+
+def arp(operation=2, hardware=HARDWARE, sender=ASKED4, kind=1):
+    return struct.pack('>HHBBH', kind, 0x0800, 6, 4, operation) + hardware + packed(sender) + \
+        bytes.fromhex('020000000001') + packed(US4)
+
+
+def advertisement(target=ASKED6, options=TARGET_OPTION, hops=255):
+    content = struct.pack('>BBHI', 136, 0, 0, 0x60000000) + packed(target) + options
+    content = with_checksum(content, 2, pseudo_header(target, US6, ICMP6, len(content)))
+    packet = bytearray(ipv6(target, US6, ICMP6, content))
+    packet[7] = hops
+    return bytes(packet)
+
+
+def neighbours():
+    """For fuzz_neighbour."""
+    out = {
+        'reply': (FOR_ARP, arp()),
+        'reply-padded': (FOR_ARP, arp() + bytes(18)),
+        'reply-cut': (FOR_ARP, arp()[:17]),
+        'reply-elsewhere': (FOR_ARP | ELSEWHERE, arp()),
+        'reply-of-a-group': (FOR_ARP, arp(hardware=b'\xff' * 6)),
+        'request': (FOR_ARP, arp(1)),
+        'other-hardware': (FOR_ARP, arp(kind=6)),
+        'stranger': (FOR_ARP, arp(sender=THEM4)),
+        'advertisement': (FOR_IPV6, advertisement()),
+        'advertisement-local': (FOR_IPV6, advertisement(ASKED_LOCAL)),
+        'advertisement-routed': (FOR_IPV6, advertisement(hops=254)),
+        'advertisement-bare': (FOR_IPV6, advertisement(options=b'')),
+        'advertisement-nonce': (FOR_IPV6, advertisement(options=b'\x0e\2' + bytes(14) + TARGET_OPTION)),
+        'advertisement-no-length': (FOR_IPV6, advertisement(options=b'\2\0' + HARDWARE)),
+        'advertisement-too-long': (FOR_IPV6, advertisement(options=b'\2\xff' + HARDWARE)),
+        'advertisement-twice': (FOR_IPV6, advertisement(options=2 * TARGET_OPTION)),
+        'segment': (FOR_IPV6, answer6()),
+        'segment4': (FOR_IPV4, answer4()),
+    }
+    return {name: bytes([how]) + packet for name, (how, packet) in out.items()}
+
+
 def main():
     corpora = {'checkpoint': checkpoints(), 'error_queue': messages(), 'packet': packets(),
-               'judge': judgements()}
+               'judge': judgements(), 'neighbour': neighbours()}
     for folder, files in corpora.items():
         (CORPUS / folder).mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
