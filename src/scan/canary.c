@@ -31,17 +31,26 @@ void canaries_init(struct canaries *canaries, double rate, uint64_t now)
     begin(canaries, now);
 }
 
+static bool is_kept(const struct canaries *canaries, uint64_t index)
+{
+    for (uint32_t i = 0; i < canaries->count; i++)
+        if (canaries->items[i].index == index)
+            return true;
+    return false;
+}
+
 void canaries_offer(struct canaries *canaries, uint64_t index, uint64_t rtt)
 {
+    bool room = canaries->count < CANARIES;
     uint64_t place = canaries->seen++;
     if (place >= CANARIES)
         place = siphash(&canaries->key, &place, sizeof(place)) % canaries->seen;
-    if (canaries->count < CANARIES) {
+    if ((!room && place >= CANARIES) || is_kept(canaries, index))
+        return;
+    if (room) {
         place = canaries->count++;
         canaries->items[place] = (struct canary){0};
     }
-    if (place >= CANARIES)
-        return;
     const struct canary *present = &canaries->items[place];
     if (!present->tag || present->heard) /* otherwise its answer would be missed */
         canaries->items[place] = (struct canary){.index = index, .least = rtt};

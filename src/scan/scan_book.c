@@ -94,17 +94,24 @@ static struct port_record make_record(const struct scan *scan, uint64_t index)
     };
 }
 
+/* What an answer of the target's own shows, whether it is kept or not. */
+static void note_answer(struct scan *scan, const struct port_record *record)
+{
+    uint64_t host = plan_host(scan->plan, record->index);
+    note_answered(scan, host);
+    if (record->state != STATE_FILTERED && !lanes_find(&scan->lanes, host))
+        canaries_offer(&scan->canaries, record->index, record->rtt);
+}
+
 static void count_answer(struct scan *scan, const struct port_record *record)
 {
     uint64_t host = plan_host(scan->plan, record->index);
     struct lane *lane = lanes_find(&scan->lanes, host);
-    note_answered(scan, host);
+    note_answer(scan, record);
     if (lane)
         lane->answers[lane->pass - 1]++;
     else if (record->tries >= 1 && record->tries <= SCAN_TRIES_MAXIMUM)
         scan->at.answers[record->tries - 1]++;
-    if (!lane && record->state != STATE_FILTERED)
-        canaries_offer(&scan->canaries, record->index, record->rtt);
     watch_hear(&scan->watch, host, (uint32_t)(record->index % scan->plan->ports->size),
                record->tries < scan->at.pass, record->state == scan->ledger.words.refused);
 }
@@ -112,6 +119,8 @@ static void count_answer(struct scan *scan, const struct port_record *record)
 int book_port(struct scan *scan, const struct port_record *record)
 {
     int decided = ledger_set(&scan->ledger, record->index, record->state);
+    if (decided == 0 && scan->ledger.sparse && port_record_is_from_target(record))
+        note_answer(scan, record);
     if (decided <= 0)
         return decided;
     /* What a router or this machine says of the target tells nothing of what the target's own
@@ -222,8 +231,8 @@ int book_reply(struct scan *scan, const struct reply *reply)
     if (scan->window < scan->window_maximum)
         scan->window++;
     switch (reply->kind) {
-    case REPLY_ANSWER:
-        return take_answer(scan, reply);
+    case REPLY_ANSWER: /* which somebody may have forged about a port that was not asked */
+        return scan_asks(scan, reply->index) ? take_answer(scan, reply) : 0;
     case REPLY_FAILURE:
         return take_failure(scan, reply);
     case REPLY_SILENCE:

@@ -44,6 +44,8 @@ static void add_recall(struct buffer *buffer, const struct scan_summary *summary
     else if (summary->hosts_answered == 0 &&
              summary->open + summary->closed + summary->unfiltered == 0)
         buffer_add_text(buffer, ", recall unknown: nothing answered");
+    else if (summary->responders_only && summary->open == 0)
+        buffer_add_text(buffer, ", recall unknown: no open port was found");
     else
         buffer_add_text(buffer, ", recall unknown: silent ports were not asked again");
 }

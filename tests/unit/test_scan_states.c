@@ -27,6 +27,9 @@ struct fake {
 /* How many of the ports, from the first, are open; of the others every second one is refused. */
 static uint32_t open_ports;
 
+/* Whether somebody answers for the port beside each one that is asked. */
+static bool forging;
+
 static bool is_refused(uint64_t index)
 {
     return index >= open_ports && index % 2 == 1;
@@ -53,7 +56,7 @@ static size_t fake_submit(struct prober *prober, const struct probe *probes, siz
 {
     struct fake *fake = (struct fake *)prober;
     size_t taken = 0;
-    for (; taken < count && fake->count < 256; taken++) {
+    for (; taken < count && fake->count < 255; taken++) {
         struct reply reply = {
             .index = probes[taken].index,
             .position = probes[taken].position,
@@ -66,6 +69,13 @@ static size_t fake_submit(struct prober *prober, const struct probe *probes, siz
             reply.reason = reply.state == STATE_OPEN ? REASON_SYN_ACK : REASON_RESET;
         }
         fake->waiting[fake->count++] = reply;
+        if (forging)
+            fake->waiting[fake->count++] = (struct reply){
+                .index = reply.index ^ 1,
+                .kind = REPLY_ANSWER,
+                .state = STATE_OPEN,
+                .reason = REASON_SYN_ACK,
+            };
         fake->packets++;
     }
     return taken;
@@ -136,9 +146,9 @@ static int tally_port(void *user, const struct port_record *record)
     return 0;
 }
 
-/* Asks twice. Returns what scan_run() does. */
-static int run(const struct prober_class *class, uint64_t memory, struct tally *ret_tally,
-               struct scan_summary *ret_summary, struct error *error)
+/* Asks one of so many parts twice. Returns what scan_run() does. */
+static int run_part(const struct prober_class *class, uint64_t memory, uint64_t shards,
+                    struct tally *ret_tally, struct scan_summary *ret_summary, struct error *error)
 {
     const struct address address = {.family = ADDRESS_IPV4, .value = 0x7f000001};
     const struct scan_events events = {.user = ret_tally, .port = tally_port};
@@ -150,6 +160,7 @@ static int run(const struct prober_class *class, uint64_t memory, struct tally *
     options.tries = 2;
     options.recall = 1;
     options.memory = memory;
+    options.shards = shards;
     *ret_tally = (struct tally){0};
     assert_int_equal(address_set_add(&targets, &address, address.value), 0);
     assert_int_equal(address_set_seal(&targets), 0);
@@ -161,6 +172,12 @@ static int run(const struct prober_class *class, uint64_t memory, struct tally *
     address_set_release(&targets);
     port_set_release(&ports);
     return failed;
+}
+
+static int run(const struct prober_class *class, uint64_t memory, struct tally *ret_tally,
+               struct scan_summary *ret_summary, struct error *error)
+{
+    return run_part(class, memory, 1, ret_tally, ret_summary, error);
 }
 
 /* Of four ways of asking: records and summary have the same states, which are theirs. */
@@ -234,6 +251,46 @@ static void open_ports_alone_are_told_where_memory_is_short(void **state)
     assert_false(summary.responders_only);
 }
 
+/* Closed ports tell that the host is there, and nothing of how many open ones were missed. */
+static void recall_is_about_open_ports_where_memory_is_short(void **state)
+{
+    (void)state;
+    const struct prober_class class = fake_class(STATE_CLOSED, STATE_FILTERED);
+    const uint64_t answers[] = {8, 0};
+    struct scan_summary summary;
+    struct tally tally;
+    open_ports = 8;
+    assert_int_equal(run(&class, LEDGER_SIZE - 1, &tally, &summary, NULL), 0);
+    const struct recall expected = recall_estimate(answers, 2, PORTS - 8);
+    assert_int_equal(summary.passes, 2);
+    assert_true(summary.recall.known);
+    assert_true(summary.recall.estimate == expected.estimate);
+    assert_true(summary.recall.low == expected.low);
+    open_ports = 0;
+    assert_int_equal(run(&class, LEDGER_SIZE - 1, &tally, &summary, NULL), 0);
+    assert_false(summary.recall.known);
+    assert_int_equal(summary.hosts_answered, 1);
+}
+
+/* What is said of a port of another part is not to be believed: nobody asked it here. */
+static void answers_for_other_parts_count_for_nothing(void **state)
+{
+    (void)state;
+    const struct prober_class class = fake_class(STATE_CLOSED, STATE_FILTERED);
+    struct scan_summary summary;
+    struct tally tally;
+    open_ports = 0;
+    forging = true;
+    assert_int_equal(run_part(&class, 0, 3, &tally, &summary, NULL), 0);
+    forging = false;
+    assert_int_equal(summary.ports, (PORTS + 2) / 3);
+    assert_int_equal(summary.hosts, 1);
+    assert_int_equal(summary.open + summary.closed + summary.filtered, summary.ports);
+    assert_int_equal(tally.states[STATE_OPEN] + tally.states[STATE_CLOSED] +
+                         tally.states[STATE_FILTERED],
+                     summary.ports);
+}
+
 /* Rather than leaving out an open port, a scan ends. */
 static void more_open_ports_than_fit_are_an_error(void **state)
 {
@@ -256,6 +313,8 @@ int main(void)
         cmocka_unit_test(answers_and_silence_mean_what_the_words_say),
         cmocka_unit_test(a_summary_has_the_probers_facts),
         cmocka_unit_test(open_ports_alone_are_told_where_memory_is_short),
+        cmocka_unit_test(recall_is_about_open_ports_where_memory_is_short),
+        cmocka_unit_test(answers_for_other_parts_count_for_nothing),
         cmocka_unit_test(more_open_ports_than_fit_are_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
