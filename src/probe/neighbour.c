@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_WAIT (250 * NANOSECONDS_PER_MILLISECOND) /* doubled by each try */
+#define FIRST_WAIT (150 * NANOSECONDS_PER_MILLISECOND) /* doubled by each try */
 
 /* ---- the table ---- */
 
