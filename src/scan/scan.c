@@ -16,6 +16,8 @@
  * harm: its answer counts whenever it comes. */
 #define MINIMUM (100 * NANOSECONDS_PER_MILLISECOND)
 #define MINIMUM_STATELESS (25 * NANOSECONDS_PER_MILLISECOND)
+/* From the beginning of a pass to that of the next, times its number. */
+#define SPACING (100 * NANOSECONDS_PER_MILLISECOND)
 #define HOLD_MAXIMUM (180 * NANOSECONDS_PER_SECOND)
 
 const struct scan_options scan_options_default = {
@@ -316,6 +318,9 @@ static void next_pass(struct scan *scan)
         if (scan->window > scan->window_maximum)
             scan->window = scan->window_maximum;
     }
+    /* What keeps a path from carrying anything, be it for a moment, is to be over by then. */
+    scan->not_before = scan->pass_began + pass * SPACING;
+    scan->pass_began = scan->clock;
     scan->at.pass++;
     scan->at.position = 0;
     scan->tick_position = 0;
@@ -394,7 +399,7 @@ static int open_prober(struct scan *scan, struct error *error)
         return failed;
     scan->window_maximum = options.in_flight;
     scan->window = WINDOW_START < options.in_flight ? WINDOW_START : options.in_flight;
-    scan->began = scan->clock = scan->ticked = clock_monotonic();
+    scan->began = scan->pass_began = scan->clock = scan->ticked = clock_monotonic();
     scan->wall_offset = clock_wall() - scan->clock;
     scan->tick_probes = scan->at.probes;
     scan->tick_position = scan->at.position;

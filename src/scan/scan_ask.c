@@ -219,6 +219,10 @@ static uint64_t ask_lanes(struct scan *scan)
 static uint64_t ask_pass(struct scan *scan)
 {
     uint32_t wanted = scan->batch_count - scan->batch_done;
+    if (wanted && scan->clock < scan->not_before) {
+        scan->paused = true;
+        return scan->not_before - scan->clock;
+    }
     if (wanted == 0 && scan->at.position < scan->positions)
         return 0;
     if (wanted == 0) {

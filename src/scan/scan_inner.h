@@ -50,6 +50,8 @@ struct scan {
     struct lanes lanes;
     bool lanes_only; /* the common passes are over */
     struct watch watch;
+    uint64_t pass_began; /* monotonic */
+    uint64_t not_before; /* monotonic: the pass asks nothing before */
     bool paused;   /* nothing leaves at the pace of `steer`, so that canaries tell nothing of it */
     uint64_t sent; /* monotonic: when the last probe left */
     uint64_t patience; /* nanoseconds for which answers are waited for; see ask_patience() */
