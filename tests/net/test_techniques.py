@@ -26,8 +26,9 @@ RESET = ("closed", "reset", None)
 PASSED = ("unfiltered", "reset", None)
 UNTOLD = ("open|filtered", "no-response", None)
 
-# What each hears where connect() is accepted, refused, and not answered. Linux resets a segment with
-# an ACK that belongs to no connection, listener or not, and its window is 0 (RFC 9293 §3.10.7.2).
+# What each hears where connect() is accepted, refused, and not answered. Linux resets a segment
+# with an ACK that belongs to no connection, listener or not, and its window is 0 (RFC 9293
+# §3.10.7.2).
 ANSWERS = {
     "-sS": (OPEN, RESET, SILENT),
     "-sA": (PASSED, PASSED, SILENT),
@@ -417,7 +418,7 @@ class ThisMachine(TechniqueTest):
                     done = run("scan", "--json", technique, *words, namespace=self.here)
                     self.assertEqual(done.returncode, 0)
                     # Where the kernel would go another way, the scan says so.
-                    self.assertRegex(done.stderr, rf"\A(.* leaves by .*: going by {device} .*\n)*\Z")
+                    self.assertRegex(done.stderr, rf"\A(.* leaves by .*: going by {device}.*\n)*\Z")
                     self.assertEqual(
                         Records(done.stdout).states(),
                         {(to, port): state for to in addresses for port, state in states.items()},
