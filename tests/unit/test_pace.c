@@ -151,6 +151,79 @@ static void waiting_as_told_is_enough(void **state)
     }
 }
 
+/* ---- rates that change, and what could not wait ---- */
+
+static void a_new_rate_holds_at_once(void **state)
+{
+    (void)state;
+    struct pace pace;
+    pace_init(&pace, 1000000, NO_TRACKING, BEGINNING);
+    assert_int_equal(pace_allow(&pace, 100000, BEGINNING + SECOND), 10000);
+    pace_set_rate(&pace, 1000); /* what has been saved up is worth no more than a burst of it */
+    assert_int_equal(pace_allow(&pace, 100000, BEGINNING + SECOND), 10);
+    pace_spend(&pace, 10);
+    assert_int_equal(pace_allow(&pace, 100000, BEGINNING + SECOND + 5 * MS), 5);
+    pace_spend(&pace, 5);
+    pace_set_rate(&pace, 1000000);
+    assert_int_equal(pace_allow(&pace, 100000, BEGINNING + SECOND + 6 * MS), 1000);
+    pace_spend(&pace, 1000);
+    pace_set_rate(&pace, 1);
+    assert_int_equal(pace_allow(&pace, 100000, BEGINNING + SECOND + 500 * MS), 0);
+    assert_int_equal(pace_allow(&pace, 100000, BEGINNING + 2 * SECOND + 7 * MS), 1);
+}
+
+/* As a steered scan changes it all the time: never more than the highest rate gives. */
+static void changing_rates_add_up(void **state)
+{
+    (void)state;
+    struct pace pace;
+    double most = 2;
+    uint64_t sent = 0, last = BEGINNING;
+    pace_init(&pace, 1000, NO_TRACKING, BEGINNING);
+    for (uint64_t i = 0; i < 20000; i++) {
+        const uint64_t now = last + mix64(i) % (2 * MS), rate = 200 + mix64(i / 100) % 100000;
+        pace_set_rate(&pace, rate);
+        most += (double)(now - last) / (double)SECOND * (double)rate;
+        last = now;
+        const uint32_t allowed = pace_allow(&pace, 64, now);
+        pace_spend(&pace, allowed);
+        sent += allowed;
+        assert_true((double)sent <= most + 1e-3);
+    }
+    assert_true(sent > 100000);
+}
+
+/* More may be spent than was allowed, and is paid back before anything else leaves. */
+static void what_was_overdrawn_is_paid_back(void **state)
+{
+    (void)state;
+    struct pace pace;
+    uint64_t now = BEGINNING + SECOND;
+    pace_init(&pace, 1000, NO_TRACKING, BEGINNING);
+    assert_int_equal(pace_allow(&pace, 5, now), 5);
+    pace_spend(&pace, 60); /* of the ten that there were */
+    assert_int_equal(pace_allow(&pace, 5, now), 0);
+    assert_in_range(pace_wait(&pace), 51 * MS - 1, 51 * MS);
+    assert_int_equal(pace_allow(&pace, 5, now + 50 * MS), 0);
+    assert_int_equal(pace_allow(&pace, 5, now + 52 * MS), 2);
+    assert_int_equal(pace_wait(&pace), 0);
+}
+
+/* At high rates it is not worth waking up for each. */
+static void a_turn_is_worth_waking_up_for(void **state)
+{
+    (void)state;
+    static const uint64_t rates[] = {100000, 1000000, 50000000};
+    for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
+        struct pace pace;
+        pace_init(&pace, rates[i], NO_TRACKING, BEGINNING);
+        pace_spend(&pace, pace_allow(&pace, 1, BEGINNING));
+        assert_in_range(pace_wait(&pace), MS - MS / 100, MS);
+        assert_in_range(pace_allow(&pace, UINT32_MAX, BEGINNING + MS), rates[i] / 1000 - 1,
+                        rates[i] / 1000 + 1);
+    }
+}
+
 /* ---- connection tracking ---- */
 
 static char directory[] = "/tmp/test_pace.XXXXXX";
@@ -277,6 +350,10 @@ int main(void)
         cmocka_unit_test(no_interval_exceeds_the_rate),
         cmocka_unit_test(the_rate_is_used_up),
         cmocka_unit_test(waiting_as_told_is_enough),
+        cmocka_unit_test(a_new_rate_holds_at_once),
+        cmocka_unit_test(changing_rates_add_up),
+        cmocka_unit_test(what_was_overdrawn_is_paid_back),
+        cmocka_unit_test(a_turn_is_worth_waking_up_for),
         cmocka_unit_test_setup_teardown(a_full_table_holds_until_it_empties, make_directory,
                                         drop_directory),
         cmocka_unit_test_setup_teardown(the_table_is_looked_at_now_and_then, make_directory,

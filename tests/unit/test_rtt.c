@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -119,6 +120,72 @@ static void few_answers_come_too_late(void **state)
     assert_true(late < 100);
 }
 
+/* ---- how they are spread ---- */
+
+#define SAMPLES 4000
+
+static int compare(const void *one, const void *other)
+{
+    const uint64_t first = *(const uint64_t *)one, second = *(const uint64_t *)other;
+    return first < second ? -1 : first > second;
+}
+
+/* Never below the truth, and above it by no more than an eighth and the two microseconds below
+ * which nothing is told apart. */
+static void assert_spread(uint64_t *samples, size_t count)
+{
+    static const double shares[] = {0.01, 0.5, 0.9, 0.999, 1};
+    struct rtt_spread spread = {0};
+    for (size_t i = 0; i < count; i++)
+        rtt_spread_add(&spread, samples[i]);
+    assert_int_equal(spread.count, count);
+    qsort(samples, count, sizeof(*samples), compare);
+    for (size_t i = 0; i < sizeof(shares) / sizeof(shares[0]); i++) {
+        const size_t above = (size_t)((1 - shares[i]) * (double)count);
+        const uint64_t truth = samples[count - 1 - above];
+        const uint64_t high = rtt_spread_high(&spread, shares[i]);
+        assert_in_range(high, truth, truth + truth / 8 + 2000);
+    }
+}
+
+static void the_spread_is_known_to_an_eighth(void **state)
+{
+    (void)state;
+    static uint64_t samples[SAMPLES];
+    for (unsigned bits = 8; bits <= 35; bits++) {
+        for (uint64_t i = 0; i < SAMPLES; i++)
+            samples[i] = mix64(i + bits) >> (64 - bits);
+        assert_spread(samples, SAMPLES);
+    }
+    for (unsigned count = 1; count < 10; count++) {
+        for (uint64_t i = 0; i < count; i++)
+            samples[i] = (i + 1) * MS;
+        assert_spread(samples, count);
+    }
+}
+
+static void a_few_slow_ones_do_not_count(void **state)
+{
+    (void)state;
+    struct rtt_spread spread = {0};
+    for (unsigned i = 0; i < 100000; i++)
+        rtt_spread_add(&spread, i % 2000 ? 10 * MS : 900 * MS);
+    assert_in_range(rtt_spread_high(&spread, 0.999), 10 * MS, 12 * MS);
+    assert_in_range(rtt_spread_high(&spread, 0.9999), 900 * MS, 1020 * MS);
+}
+
+static void the_ends_of_the_spread(void **state)
+{
+    (void)state;
+    struct rtt_spread spread = {0};
+    assert_int_equal(rtt_spread_high(&spread, 0.5), 0);
+    rtt_spread_add(&spread, 0);
+    assert_in_range(rtt_spread_high(&spread, 1), 1, 2000);
+    rtt_spread_add(&spread, UINT64_MAX); /* beyond half a minute all are alike */
+    assert_true(rtt_spread_high(&spread, 1) > 30 * NANOSECONDS_PER_SECOND);
+    assert_in_range(rtt_spread_high(&spread, 0.5), 1, 2000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +196,9 @@ int main(void)
         cmocka_unit_test(other_hosts_shorten_the_first_pass),
         cmocka_unit_test(a_known_host_gets_its_own_time),
         cmocka_unit_test(few_answers_come_too_late),
+        cmocka_unit_test(the_spread_is_known_to_an_eighth),
+        cmocka_unit_test(a_few_slow_ones_do_not_count),
+        cmocka_unit_test(the_ends_of_the_spread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

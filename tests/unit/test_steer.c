@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -115,11 +116,211 @@ static void loss_alone_does_not_slow_down(void **state)
         }
 }
 
+/* ---- paths that change ---- */
+
+static struct path clear_path(double capacity)
+{
+    return (struct path){.capacity = capacity,
+                         .queue = 100,
+                         .jitter = 0.001,
+                         .machine = INFINITY,
+                         .canaries = 32,
+                         .dice = 4711};
+}
+
+/* Falls quickly, rises patiently, and ends where the path is then. */
+static void a_path_that_changes_is_followed(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct path path = clear_path(50000);
+        struct steer steer;
+        path.dice = seed;
+        steer_init(&steer, 0, 0);
+        settle(&path, &steer, 400);
+        path.capacity = 5000;
+        for (unsigned i = 0; i < 40; i++) { /* two seconds */
+            struct epoch epoch = pass_epoch(&path, steer.rate);
+            steer_judge(&steer, &epoch);
+        }
+        assert_true(steer.rate < 7500);
+        double rate = settle(&path, &steer, 600);
+        assert_true(rate > 0.75 * 5000 && rate < 1.15 * 5000);
+        path.capacity = 50000;
+        rate = settle(&path, &steer, 1200);
+        if (rate < 0.75 * 50000 || rate > 1.15 * 50000)
+            fail_msg("seed %d: %.0f", (int)seed, rate);
+    }
+}
+
+/* ---- bounds ---- */
+
+static void the_rate_stays_within_its_bounds(void **state)
+{
+    (void)state;
+    static const struct {
+        double minimum, maximum, capacity;
+    } rows[] = {
+        {0, 0, 5000},       {30000, 0, 5000}, {0, 700, INFINITY},
+        {0, 50, INFINITY},  {100, 1, 5000},   {5000, 5000, 1000},
+        {0, 1e7, INFINITY}, {1, 0, 100},      {50000, 60000, 1},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct path path = clear_path(rows[i].capacity);
+        struct steer steer;
+        path.machine = 1e6;
+        steer_init(&steer, rows[i].minimum, rows[i].maximum);
+        const double most = rows[i].maximum > 0 ? rows[i].maximum : INFINITY;
+        const double least = fmin(fmax(rows[i].minimum, STEER_LEAST), most);
+        for (unsigned epoch = 0; epoch < 300; epoch++) {
+            struct epoch passed = pass_epoch(&path, steer.rate);
+            assert_true(steer.rate >= least && steer.rate <= most);
+            const double before = steer.rate;
+            const bool changed = steer_judge(&steer, &passed);
+            assert_int_equal(changed, steer.rate < before || steer.rate > before);
+        }
+    }
+}
+
+/* ---- what limits ---- */
+
+static const struct epoch fine = {.rate = 20000, .asked = 24, .heard = 24, .delay = 0.0001};
+
+/* As many epochs as given, each at the rate that is wanted, with the same to tell. */
+static void judge(struct steer *steer, struct epoch epoch, unsigned times)
+{
+    while (times--) {
+        epoch.rate = steer->rate;
+        steer_judge(steer, &epoch);
+    }
+}
+
+static void assert_limit(const struct steer *steer, enum steer_limit limit, const char *words)
+{
+    char memory[STEER_TEXT_SIZE];
+    const char *text = steer_limit_text(steer, memory);
+    assert_int_equal(steer->limit, limit);
+    if (!words)
+        assert_null(text);
+    else if (!text || !strstr(text, words))
+        fail_msg("'%s' does not say '%s'", text ? text : "", words);
+}
+
+/* Once may be a hiccup; twice in a row the rate falls, and below what was too fast. */
+static void assert_falls(struct epoch trouble, enum steer_limit limit, const char *words)
+{
+    struct steer steer;
+    steer_init(&steer, 0, 0);
+    judge(&steer, fine, 5);
+    const double before = steer.rate;
+    judge(&steer, trouble, 1);
+    assert_true(steer.rate >= before);
+    judge(&steer, fine, 1);
+    assert_true(steer.rate >= before);
+    const double reached = steer.rate;
+    judge(&steer, trouble, 2);
+    assert_true(steer.rate < reached);
+    assert_limit(&steer, limit, words);
+    /* Nothing wrong any more: it rises again. */
+    const double fallen = steer.rate;
+    judge(&steer, fine, 20);
+    assert_true(steer.rate > fallen);
+}
+
+static void trouble_slows_down_and_has_a_name(void **state)
+{
+    (void)state;
+    struct epoch trouble = fine;
+    trouble.refused = 1;
+    assert_falls(trouble, STEER_SENDING, "send queue is full above ");
+    trouble = fine;
+    trouble.missed = 1;
+    assert_falls(trouble, STEER_RECEIVING, "misses answers above ");
+    trouble = fine;
+    trouble.heard = 12;
+    assert_falls(trouble, STEER_LOSS, "the path, which loses packets above ");
+    trouble = fine;
+    trouble.delay = 0.1;
+    assert_falls(trouble, STEER_DELAY, "round trips swell above ");
+}
+
+static void the_longest_text_has_room(void **state)
+{
+    (void)state;
+    char memory[STEER_TEXT_SIZE];
+    struct steer steer;
+    steer_init(&steer, 0, 0);
+    steer.ceiling = 9.9e17;
+    for (int limit = STEER_SEEKING; limit <= STEER_CEILING; limit++) {
+        steer.limit = (enum steer_limit)limit;
+        const char *text = steer_limit_text(&steer, memory);
+        assert_true(!text || strlen(text) < STEER_TEXT_SIZE);
+        if (text == memory)
+            assert_non_null(strstr(text, "990,000,000,000,000,000 packets a second"));
+    }
+}
+
+static void nothing_to_say_is_nothing(void **state)
+{
+    (void)state;
+    struct steer steer;
+    steer_init(&steer, 0, 0);
+    judge(&steer, fine, 3);
+    assert_limit(&steer, STEER_SEEKING, NULL);
+}
+
+/* Where no canary sings nothing is known, and the rate stays where it is. */
+static void without_canaries_the_rate_stays(void **state)
+{
+    (void)state;
+    struct epoch blind = {.delay = -1};
+    struct steer steer;
+    steer_init(&steer, 0, 0);
+    const double before = steer.rate;
+    judge(&steer, blind, 100);
+    assert_true(steer.rate >= before && steer.rate <= before);
+    assert_limit(&steer, STEER_BLIND, "nothing answers");
+    blind.refused = 5; /* but this machine's own queues speak for themselves */
+    judge(&steer, blind, 2);
+    assert_true(steer.rate < before);
+    assert_limit(&steer, STEER_SENDING, "send queue");
+}
+
+static void a_slow_machine_is_its_own_limit(void **state)
+{
+    (void)state;
+    struct path path = clear_path(INFINITY);
+    struct steer steer;
+    path.machine = 70000;
+    steer_init(&steer, 0, 0);
+    settle(&path, &steer, 200);
+    assert_limit(&steer, STEER_PROCESSOR, "this machine's processor");
+    assert_true(steer.rate < 4 * path.machine); /* more would be empty words */
+}
+
+static void what_the_user_allows_is_a_limit(void **state)
+{
+    (void)state;
+    struct path path = clear_path(INFINITY);
+    struct steer steer;
+    steer_init(&steer, 0, 3000);
+    settle(&path, &steer, 50);
+    assert_limit(&steer, STEER_CEILING, "--rate");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_bottleneck_is_found),
         cmocka_unit_test(loss_alone_does_not_slow_down),
+        cmocka_unit_test(a_path_that_changes_is_followed),
+        cmocka_unit_test(the_rate_stays_within_its_bounds),
+        cmocka_unit_test(trouble_slows_down_and_has_a_name),
+        cmocka_unit_test(the_longest_text_has_room),
+        cmocka_unit_test(nothing_to_say_is_nothing),
+        cmocka_unit_test(without_canaries_the_rate_stays),
+        cmocka_unit_test(a_slow_machine_is_its_own_limit),
+        cmocka_unit_test(what_the_user_allows_is_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
