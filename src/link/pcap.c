@@ -241,7 +241,6 @@ static struct link_facts pcap_link_facts(const struct link *link)
 
 const struct link_class link_pcap = {
     .name = "pcap",
-    .file = true,
     .summary = "files in libpcap's format, for tests",
     .carries = pcap_carries,
     .open = pcap_link_open,

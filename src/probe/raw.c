@@ -475,7 +475,7 @@ static int open_link(struct raw *self, const struct link_class *class,
     return 0;
 }
 
-/* The one that was asked for, or all but those that are files. */
+/* The one that was asked for, or all that there are. */
 static int open_links(struct raw *self, struct error *error)
 {
     const struct link_options options = {
@@ -486,8 +486,6 @@ static int open_links(struct raw *self, struct error *error)
     if (self->options.link)
         return open_link(self, self->options.link, &options, error);
     for (size_t i = 0; link_classes[i] && self->link_count < LINKS; i++) {
-        if (link_classes[i]->file)
-            continue;
         int failed = open_link(self, link_classes[i], &options, error);
         if (failed)
             return failed;

@@ -47,7 +47,6 @@ struct link; /* each class has its own; the class is its first member */
 struct link_class {
     const char *name;    /* "packet" */
     const char *summary; /* one phrase */
-    bool file;           /* for tests: never chosen by a route */
 
     /* Whether packets with this route can leave by this link, and whether it needs `next_hop`.
      * NULL: a link that only receives. */

@@ -16,6 +16,7 @@
 #define RISE_NEAR 0.02
 #define PATIENCE 4    /* good epochs between two such rises */
 #define FORGOTTEN 1.3 /* a ceiling that the rate has passed by so much is none */
+#define DRAINED 0.05  /* seconds of queue, for which half of the rate is left free */
 #define SWELL 0.005   /* seconds by which round trips may grow without being noticed */
 #define POOLED 8      /* epochs that are looked at together */
 #define MEMORY 4000.0 /* canaries from which the usual share is known */
@@ -121,7 +122,10 @@ static bool fall(struct steer *steer, const struct epoch *epoch, enum steer_limi
     steer->good = 0;
     steer->ceiling = fmin(carried, steer->rate);
     pool_reset(steer);
-    return set_rate(steer, (trouble == STEER_LOSS ? KEPT_LOSS : KEPT) * steer->ceiling);
+    double kept = trouble == STEER_LOSS ? KEPT_LOSS : KEPT;
+    if (trouble == STEER_DELAY) /* the longer the queue, the more room it needs to drain */
+        kept *= DRAINED / (DRAINED + epoch->delay - steer->delay);
+    return set_rate(steer, kept * steer->ceiling);
 }
 
 /* Where the rate is what loses, a quarter of it lets much more through. Falls that have brought
