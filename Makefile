@@ -31,7 +31,7 @@ check: check-deps
 
 bench: bench-deps
 	@$(MAKE) --no-print-directory all BUILD=build-bench
-	@/usr/bin/python3 bench/run.py build-bench/src/porthole
+	@/usr/bin/python3 bench/run.py build-bench/src/porthole $(SCENARIOS)
 
 fuzz: check-deps
 	@tests/fuzz
