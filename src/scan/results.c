@@ -54,6 +54,7 @@ struct results {
     uint32_t verdict_count, verdict_capacity;
     uint32_t *verdict_slots; /* place in `verdicts` plus one, or 0; open addressing by content */
     uint32_t verdict_slot_count;
+    struct key key; /* of that: the network chooses the content */
 };
 
 int results_new(const struct plan *plan, const struct ledger *ledger, struct results **ret_results)
@@ -64,6 +65,7 @@ int results_new(const struct plan *plan, const struct ledger *ledger, struct res
     results->plan = plan;
     results->ledger = ledger;
     results->asked_hosts = plan->targets->size;
+    results->key = key_from_seed(random_u64());
     results->silence =
         (struct verdict){.state = ledger->words.silence, .reason = REASON_NO_RESPONSE};
     *ret_results = results;
@@ -183,8 +185,9 @@ static uint32_t port_of(const struct results *results, uint64_t index)
 static uint32_t *verdict_slot(const struct results *results, const struct verdict *verdict)
 {
     const struct address *from = &verdict->from;
-    uint64_t hash = mix64((uint64_t)from->value ^ mix64((uint64_t)(from->value >> 64)));
-    hash = mix64(hash ^ (uint64_t)verdict->state << 8 ^ (uint64_t)verdict->reason);
+    const uint64_t content[] = {(uint64_t)from->value, (uint64_t)(from->value >> 64),
+                                (uint64_t)verdict->state << 8 | (uint64_t)verdict->reason};
+    uint64_t hash = siphash(&results->key, content, sizeof(content));
     uint32_t mask = results->verdict_slot_count - 1;
     uint32_t at = (uint32_t)hash & mask;
     while (results->verdict_slots[at]) {
@@ -271,6 +274,19 @@ static int add_not_open(struct results *results, struct host_result *host,
     return 0;
 }
 
+/* An attempt failed, and the answer to an earlier one came after all. Which errno it was is not
+ * kept by port, so that among several it counts as one of the last kind. */
+static void forget_failure(struct host_result *host, uint32_t port)
+{
+    uint64_t *failed = host->details->failed, bit = UINT64_C(1) << port % 64;
+    if (!failed || !(failed[port / 64] & bit))
+        return;
+    failed[port / 64] &= ~bit;
+    host->failed--;
+    if (--host->errors[host->error_count - 1].count == 0)
+        host->error_count--;
+}
+
 int results_add_port(struct results *results, const struct port_record *record)
 {
     if (record->reason == REASON_NO_RESPONSE ||
@@ -279,6 +295,7 @@ int results_add_port(struct results *results, const struct port_record *record)
     struct host_result *host = host_of(results, record->index);
     if (!host)
         return -ENOMEM;
+    forget_failure(host, port_of(results, record->index));
     int result =
         record->state == STATE_OPEN ? add_open(host, record) : add_not_open(results, host, record);
     if (result == 0 && port_record_is_from_target(record))

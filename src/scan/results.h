@@ -47,10 +47,10 @@ struct results;
 int results_new(const struct plan *plan, const struct ledger *ledger, struct results **ret_results);
 void results_free(struct results *results);
 
-/* An index gets one record in all, of a port or of an error; a host at most one error that concerns
- * the whole of it, before or after which its ports may get records. A silent port
- * (REASON_NO_RESPONSE) is left out: results_seal() counts what the ledger has left. Returns 0 or
- * -ENOMEM. */
+/* An index gets one record in all, of a port or of an error; or first of an error and then of a
+ * port, whose late answer is what counts. A host gets at most one error that concerns the whole of
+ * it, before or after which its ports may get records. A silent port (REASON_NO_RESPONSE) is left
+ * out: results_seal() counts what the ledger has left. Returns 0 or -ENOMEM. */
 int results_add_port(struct results *results, const struct port_record *record);
 int results_add_error(struct results *results, const struct error_record *record);
 

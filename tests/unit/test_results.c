@@ -138,6 +138,58 @@ static void failures_and_interruption(void **state)
     }
 }
 
+/* Whoever could not ask again has asked before: the answer to that holds when it comes. */
+static void an_answer_after_a_failure_counts(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    scene_add_targets(&scene, 0xc0000201, 0xc0000202);
+    port_set_add(&scene.ports, PROTOCOL_TCP, 1, 3);
+    scene_init(&scene);
+    add_failure(&scene, 0, EPERM);
+    add_failure(&scene, 1, EPERM);
+    add_failure(&scene, 5, EPERM);
+    add_answer(&scene, 1, REASON_SYN_ACK, (struct address){0});
+    add_answer(&scene, 5, REASON_CONN_REFUSED, (struct address){0});
+    assert_int_equal(results_seal(scene.results, SCAN_COMPLETE), 0);
+
+    const struct host_result *host = results_host(scene.results, 0);
+    assert_int_equal(host->failed, 1);
+    assert_int_equal(host->error_count, 1);
+    assert_int_equal(host->errors[0].count, 1);
+    assert_int_equal(host->open_count, 1);
+    assert_int_equal(host->counts[STATE_FILTERED], 1);
+    host = results_host(scene.results, 1);
+    assert_int_equal(host->failed, 0);
+    assert_int_equal(host->error_count, 0);
+    assert_int_equal(host->counts[STATE_CLOSED], 1);
+    assert_int_equal(host->counts[STATE_FILTERED], 2);
+    scene_release(&scene);
+}
+
+/* Whoever chooses the addresses that routers answer from cannot make looking for them slow: for
+ * these, a hash without a key would be the same. */
+static void senders_chosen_to_collide(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    const uint32_t count = 30000;
+    scene_add_targets(&scene, 0xc0000201, 0xc0000201);
+    port_set_add(&scene.ports, PROTOCOL_TCP, 1, (uint16_t)count);
+    scene_init(&scene);
+    for (uint64_t index = 0; index < count; index++) {
+        const uint64_t high = UINT64_C(0x20010db800000000) | index;
+        const struct address from = {.family = ADDRESS_IPV6,
+                                     .value = (uint128_t)high << 64 | mix64(high)};
+        add_answer(&scene, index, REASON_ADMIN_PROHIBITED, from);
+    }
+    assert_int_equal(results_seal(scene.results, SCAN_COMPLETE), 0);
+    const struct host_result *host = results_host(scene.results, 0);
+    assert_int_equal(host->group_count, count);
+    assert_int_equal(host->counts[STATE_FILTERED], count);
+    scene_release(&scene);
+}
+
 /* Without a route no port of the host can be asked, but answers to what had left before count. */
 static void whole_host_fails(void **state)
 {
@@ -565,6 +617,8 @@ int main(void)
         cmocka_unit_test(one_host_answers),
         cmocka_unit_test(who_answered),
         cmocka_unit_test(failures_and_interruption),
+        cmocka_unit_test(an_answer_after_a_failure_counts),
+        cmocka_unit_test(senders_chosen_to_collide),
         cmocka_unit_test(whole_host_fails),
         cmocka_unit_test(walk_ends_when_told),
         cmocka_unit_test(silence_of_many_costs_little),
