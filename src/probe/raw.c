@@ -423,6 +423,16 @@ size_t raw_collect(struct prober *base, uint64_t wait, struct reply *replies, si
     return given;
 }
 
+uint64_t raw_oldest(const struct prober *base)
+{
+    const struct raw *self = (const struct raw *)base;
+    uint64_t oldest = UINT64_MAX;
+    for (uint32_t i = 0; i < self->waiting_count; i++)
+        if (self->waiting[i].position < oldest)
+            oldest = self->waiting[i].position;
+    return oldest;
+}
+
 struct prober_facts raw_facts(const struct prober *base)
 {
     const struct raw *self = (const struct raw *)base;

@@ -9,8 +9,9 @@ int raw_open(const struct prober_class *class, const struct prober_options *opti
 void raw_close(struct prober *prober);
 size_t raw_submit(struct prober *prober, const struct probe *probes, size_t count);
 size_t raw_collect(struct prober *prober, uint64_t wait, struct reply *replies, size_t room);
+uint64_t raw_oldest(const struct prober *prober);
 struct prober_facts raw_facts(const struct prober *prober);
 
 #define RAW_PROBER_CALLS                                                                           \
     .permitted = raw_permitted, .open = raw_open, .close = raw_close, .submit = raw_submit,        \
-    .collect = raw_collect, .facts = raw_facts
+    .collect = raw_collect, .oldest = raw_oldest, .facts = raw_facts

@@ -9,7 +9,12 @@
 #include <stdlib.h>
 
 #define SLOWER 0.9 /* than the host has answered up to now */
+#define RATE_MOST 5000.0
+#define WINDOW 6 /* checks */
 #define RATE_LEAST 2.0
+#define CHECK_PERIOD 8 /* ports between two checks */
+#define GONE_PROBES 64
+#define GONE_TIME (3 * NANOSECONDS_PER_SECOND)
 #define LATE 0.1 /* of a pass's answers, coming in the next one: the lane is too fast still */
 
 void lanes_release(struct lanes *lanes)
@@ -72,7 +77,7 @@ static int grow(struct lanes *lanes)
 }
 
 int lanes_add(struct lanes *lanes, const struct plan *plan, uint64_t host, unsigned earlier,
-              double rate, uint64_t now)
+              double rate, uint64_t check, uint64_t now)
 {
     if (lanes_find(lanes, host))
         return 0;
@@ -86,6 +91,8 @@ int lanes_add(struct lanes *lanes, const struct plan *plan, uint64_t host, unsig
         .began = now,
         .pass = 1,
         .earlier = earlier,
+        .check = check,
+        .answered = now,
     };
     /* A bucket that counts by the second may be empty still. */
     deadlines_add(&lanes->due, (uint32_t)lanes->count, now + NANOSECONDS_PER_SECOND);
@@ -128,6 +135,8 @@ static bool is_satisfied(const struct lane *lane, const struct lane_options *opt
 {
     if (silent == 0 || lane->pass >= options->tries || lane->pass >= LANE_PASSES)
         return true;
+    if (lane->doubtful)
+        return false;
     unsigned passes = lane->pass - lane->first;
     const uint64_t *answers = lane->answers + lane->first;
     struct recall recall = recall_estimate(answers, passes, silent);
@@ -143,16 +152,66 @@ static bool next_pass(const struct lanes *lanes, struct lane *lane, const struct
     if (is_satisfied(lane, options, count_silent(lanes, lane, plan, ledger)))
         return false;
     double answers = (double)lane->answers[lane->pass - 1];
-    double before = lane->pass >= 2 ? (double)lane->answers[lane->pass - 2] : answers;
-    if (lane->pass >= 2 && answers > LATE * before) {
+    bool comparable = lane->pass - lane->first >= 2;
+    double before = comparable ? (double)lane->answers[lane->pass - 2] : answers;
+    bool deaf = lane->checks >= 3 && 2 * lane->check_answers < lane->checks;
+    if (deaf || (comparable && answers > LATE * before)) {
         lane->rate = fmax(RATE_LEAST, lane->rate / 2);
-        lane->first = lane->pass; /* what it loses now is another thing */
+        lane->settled = lane->doubtful = true;
     }
+    if (lane->doubtful)
+        lane->first = lane->pass; /* what it loses now is another thing */
     lane->pass++;
     lane->next = first_index(plan, lane->host);
     lane->began = now;
     lane->resting = false;
+    lane->checks = lane->check_answers = 0;
+    lane->window = lane->window_answers = 0;
+    lane->doubtful = false;
     return true;
+}
+
+/* A host that has not answered anything for so long, and so many, is not slow but gone. */
+static bool is_gone(const struct lane *lane, uint64_t now)
+{
+    return lane->check != LANE_NO_CHECK && lane->unanswered >= GONE_PROBES &&
+           now - lane->answered >= GONE_TIME;
+}
+
+/* What the host has answered up to now was little where nothing limits it: the rate rises as long
+ * as the checks are answered, and goes back to the last good one when they are not. Returns how
+ * long to leave the host in peace: one that counts by the second has nothing left for this one. */
+static uint64_t adapt(struct lane *lane)
+{
+    unsigned missing = lane->window - lane->window_answers;
+    lane->window = lane->window_answers = 0;
+    if (missing < WINDOW / 2) {
+        lane->good = lane->rate;
+        if (missing <= 1 && !lane->settled)
+            lane->rate = fmin(RATE_MOST, lane->rate * 2);
+        return 0;
+    }
+    bool known = lane->good > 0 && lane->good < lane->rate;
+    lane->rate = fmax(RATE_LEAST, known ? lane->good : lane->rate / 2);
+    lane->settled = lane->doubtful = true;
+    return NANOSECONDS_PER_SECOND;
+}
+
+/* What the lane asks next: a check now and then, otherwise the next silent port. */
+static uint64_t take_index(struct lane *lane, uint64_t silent, uint64_t now)
+{
+    lane->unanswered++;
+    if (lane->check != LANE_NO_CHECK && ++lane->since_check > CHECK_PERIOD) {
+        lane->since_check = 0;
+        lane->checks++;
+        lane->window++;
+        return lane->check;
+    }
+    lane->next = silent + 1;
+    lane->recent[lane->recent_next].index = silent;
+    lane->recent[lane->recent_next].time = now;
+    lane->recent_next = (lane->recent_next + 1) % LANE_RECENT;
+    return silent;
 }
 
 bool lanes_next(struct lanes *lanes, const struct plan *plan, const struct ledger *ledger,
@@ -162,7 +221,8 @@ bool lanes_next(struct lanes *lanes, const struct plan *plan, const struct ledge
     uint64_t due;
     while (deadlines_first(&lanes->due, &number, &due) && due <= now) {
         struct lane *lane = &lanes->items[number];
-        if (lane->resting && !next_pass(lanes, lane, plan, ledger, options, now)) {
+        if (is_gone(lane, now) ||
+            (lane->resting && !next_pass(lanes, lane, plan, ledger, options, now))) {
             deadlines_remove(&lanes->due, number);
             lanes->active--;
             continue;
@@ -173,13 +233,14 @@ bool lanes_next(struct lanes *lanes, const struct plan *plan, const struct ledge
             set_due(lanes, number, now + options->patience);
             continue;
         }
-        lane->next = index + 1;
-        lane->recent[lane->recent_next].index = index;
-        lane->recent[lane->recent_next].time = now;
-        lane->recent_next = (lane->recent_next + 1) % LANE_RECENT;
+        uint64_t rest = lane->window >= WINDOW ? adapt(lane) : 0;
+        if (rest) {
+            set_due(lanes, number, now + rest);
+            continue;
+        }
+        *ret_index = take_index(lane, index, now);
         /* What was late is not made up for: the host counts by the clock. */
         set_due(lanes, number, (due + interval(lane) > now ? due : now) + interval(lane));
-        *ret_index = index;
         return true;
     }
     return false;
@@ -196,6 +257,17 @@ uint64_t lanes_wait(const struct lanes *lanes, uint64_t now, uint64_t wait)
 }
 
 /* ---- hearing ---- */
+
+void lane_hear(struct lane *lane, bool check, uint64_t now)
+{
+    lane->unanswered = 0;
+    lane->answered = now;
+    if (check && lane->check_answers < lane->checks) {
+        lane->check_answers++;
+        lane->window_answers += lane->window_answers < lane->window;
+    } else if (!check)
+        lane->answers[lane->pass - 1]++;
+}
 
 uint64_t lane_time(const struct lane *lane, uint64_t index)
 {
@@ -223,6 +295,8 @@ void lanes_recall(const struct lanes *lanes, const struct plan *plan, const stru
         if (recall.known && recall.estimate > 0 && recall.low > 0) {
             *missing += answers / recall.estimate - answers;
             *missing_most += answers / recall.low - answers;
+        } else { /* it may go on as it ended */
+            *missing_most += (double)lane->answers[lane->pass - 1];
         }
     }
     *heard += (double)lanes->earlier_answers;

@@ -11,16 +11,30 @@
 
 #define LANE_PASSES 32
 #define LANE_RECENT 64
+#define LANE_NO_CHECK UINT64_MAX
 
 struct lane {
     uint64_t host;
-    uint64_t next;                 /* the index to be looked at next in this pass */
-    double rate;                   /* probes a second */
-    uint64_t began;                /* monotonic: the pass */
-    bool resting;                  /* all of the pass was asked: its last answers are waited for */
-    unsigned pass;                 /* from 1 */
-    unsigned earlier;              /* common passes before that */
-    unsigned first;                /* passes before it was slowed down last */
+    uint64_t next;    /* the index to be looked at next in this pass */
+    double rate;      /* probes a second */
+    uint64_t began;   /* monotonic: the pass */
+    bool resting;     /* all of the pass was asked: its last answers are waited for */
+    unsigned pass;    /* from 1 */
+    unsigned earlier; /* common passes before that */
+    unsigned first;   /* passes before it was slowed down last */
+
+    /* The port that the host has refused before is asked again now and then: one that leaves it
+     * unanswered has said nothing by leaving others. */
+    uint64_t check;                  /* its index, or LANE_NO_CHECK */
+    unsigned since_check;            /* ports asked since */
+    unsigned checks, check_answers;  /* in this pass */
+    unsigned window, window_answers; /* checks since the rate was looked at last, and theirs */
+    double good;         /* the highest rate at which all was answered; 0: none is known */
+    bool settled;        /* the rate was too high once, and does not rise any more */
+    bool doubtful;       /* it was in this pass */
+    unsigned unanswered; /* asked since the host answered anything */
+    uint64_t answered;   /* monotonic: when it did */
+
     uint64_t answers[LANE_PASSES]; /* first answers by pass */
     struct {
         uint64_t index, time;
@@ -49,10 +63,13 @@ struct lane_options {
 
 void lanes_release(struct lanes *lanes);
 
-/* Gives `host` a lane, unless it has one. `rate` is what it has answered a second up to now.
- * Returns 0 or -ENOMEM. */
+/* Gives `host` a lane, unless it has one. It has had `earlier` passes and answered `rate` times a
+ * second in them, `check` among them. Returns 0 or -ENOMEM. */
 int lanes_add(struct lanes *lanes, const struct plan *plan, uint64_t host, unsigned earlier,
-              double rate, uint64_t now);
+              double rate, uint64_t check, uint64_t now);
+
+/* Books an answer of the lane's host: the first one of a port, or one to a check. */
+void lane_hear(struct lane *lane, bool check, uint64_t now);
 
 /* The lane of a host, or NULL. */
 struct lane *lanes_find(const struct lanes *lanes, uint64_t host);

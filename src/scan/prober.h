@@ -76,8 +76,8 @@ struct prober_class {
      * to `room` replies and returns how many. Answers that are there are told before time-outs. */
     size_t (*collect)(struct prober *prober, uint64_t wait, struct reply *replies, size_t room);
 
-    /* The smallest position in flight, or UINT64_MAX: everything before it is settled. NULL of a
-     * stateless prober. */
+    /* The smallest position in flight, or UINT64_MAX: everything before it is settled, or, of a
+     * stateless prober, has left. */
     uint64_t (*oldest)(const struct prober *prober);
 
     struct prober_facts (*facts)(const struct prober *prober);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,10 @@
 /* From the beginning of a pass to that of the next, times its number. */
 #define SPACING (100 * NANOSECONDS_PER_MILLISECOND)
 #define HOLD_MAXIMUM (180 * NANOSECONDS_PER_SECOND)
+/* For so long a pass that is over goes on taking what comes: all that was there by then, but not
+ * what somebody goes on sending. */
+#define LEFTOVERS NANOSECONDS_PER_SECOND
+#define REMAINING_MAXIMUM 1.8e19 /* nanoseconds that a number can hold */
 
 const struct scan_options scan_options_default = {
     .tries = 8,
@@ -130,7 +135,7 @@ int scan_restore_error(struct scan *scan, const struct error_record *record)
 void scan_restore_position(struct scan *scan, const struct scan_position *position)
 {
     scan->at.pass = position->pass;
-    scan->at.position = position->position;
+    scan->at.position = position->position < scan->positions ? position->position : scan->positions;
     scan->at.probes = position->probes;
     scan->elapsed_before = position->elapsed;
     watch_restart(&scan->watch);
@@ -170,9 +175,12 @@ struct scan_progress scan_progress(const struct scan *scan)
         .in_flight = facts.in_flight,
         .limit = scan->limit,
     };
-    if (scan->position_rate > 0)
-        progress.remaining = (uint64_t)((double)(progress.count - progress.done) /
-                                        scan->position_rate * (double)NANOSECONDS_PER_SECOND);
+    double remaining = scan->position_rate > 0
+                           ? (double)(progress.count - progress.done) / scan->position_rate *
+                                 (double)NANOSECONDS_PER_SECOND
+                           : INFINITY;
+    if (remaining < REMAINING_MAXIMUM)
+        progress.remaining = (uint64_t)remaining;
     return progress;
 }
 
@@ -238,9 +246,22 @@ static int take_replies(struct scan *scan, const struct reply *replies, size_t c
     return failed;
 }
 
+/* Whether the pass is over and nothing is left to be taken; `count` replies were. */
+static bool is_done(struct scan *scan, size_t count, uint64_t *over_since)
+{
+    if (!ask_is_over(scan)) {
+        *over_since = 0;
+        return false;
+    }
+    if (!*over_since)
+        *over_since = scan->clock;
+    return count == 0 || scan->clock - *over_since >= LEFTOVERS;
+}
+
 /* Asks every silent index of the plan once. Returns 0 or -errno; *ret_end says whether to go on. */
 static int run_pass(struct scan *scan, enum scan_end *ret_end, struct error *error)
 {
+    uint64_t over_since = 0;
     for (;;) {
         struct reply replies[REPLIES];
         uint64_t wait = ask_turn(scan);
@@ -258,7 +279,7 @@ static int run_pass(struct scan *scan, enum scan_end *ret_end, struct error *err
         if (failed)
             return failed;
         *ret_end = must_end(scan);
-        if (*ret_end != SCAN_COMPLETE || (count == 0 && ask_is_over(scan)))
+        if (*ret_end != SCAN_COMPLETE || is_done(scan, count, &over_since))
             return 0;
     }
 }

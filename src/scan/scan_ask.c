@@ -98,10 +98,11 @@ uint64_t ask_settled_position(const struct scan *scan)
     uint64_t position = ask_position(scan), oldest = UINT64_MAX;
     if (!scan->prober)
         return position;
-    if (!scan->class->stateless)
-        oldest = scan->class->oldest(scan->prober);
-    else if (scan->clock > scan->patience)
-        oldest = sent_log_position(&scan->log, scan->at.pass, scan->clock - scan->patience);
+    oldest = scan->class->oldest(scan->prober);
+    if (scan->class->stateless && scan->clock > scan->patience) {
+        uint64_t sent = sent_log_position(&scan->log, scan->at.pass, scan->clock - scan->patience);
+        oldest = sent < oldest ? sent : oldest;
+    }
     return oldest < position ? oldest : position;
 }
 
@@ -182,7 +183,7 @@ static void ask_canaries(struct scan *scan)
     while (count < EXTRAS && canaries_next(&scan->canaries, scan->clock, scan->slowest,
                                            &probes[count].index, &probes[count].tag)) {
         probes[count].to = plan_endpoint(scan->plan, probes[count].index);
-        probes[count++].position = 0;
+        probes[count++].position = UINT64_MAX; /* of no pass */
     }
     if (count)
         pace_spend(&scan->pace, (uint32_t)scan->class->submit(scan->prober, probes, count));
@@ -204,7 +205,7 @@ static uint64_t ask_lanes(struct scan *scan)
                                          scan->clock, &probes[count].index)) {
         probes[count].to = plan_endpoint(scan->plan, probes[count].index);
         probes[count].tag = LANE_TAG;
-        probes[count++].position = 0;
+        probes[count++].position = UINT64_MAX; /* of no pass */
     }
     if (count) {
         /* One that is not taken is asked again in the lane's next pass. */
@@ -254,7 +255,10 @@ static uint64_t ask_pass(struct scan *scan)
 
 static uint64_t turn_stateless(struct scan *scan)
 {
-    uint64_t lanes = scan->lanes.active ? ask_lanes(scan) : TICK;
+    /* In turns with the pass, so that a low rate is not all theirs. */
+    bool passes = scan->batch_done < scan->batch_count && scan->clock >= scan->not_before;
+    scan->lanes_turn = !scan->lanes_turn || !passes;
+    uint64_t lanes = scan->lanes.active && scan->lanes_turn ? ask_lanes(scan) : TICK;
     uint64_t pass = ask_pass(scan);
     return lanes < pass ? lanes : pass;
 }

@@ -109,7 +109,7 @@ static void count_answer(struct scan *scan, const struct port_record *record)
     struct lane *lane = lanes_find(&scan->lanes, host);
     note_answer(scan, record);
     if (lane)
-        lane->answers[lane->pass - 1]++;
+        lane_hear(lane, false, scan->clock);
     else if (record->tries >= 1 && record->tries <= SCAN_TRIES_MAXIMUM)
         scan->at.answers[record->tries - 1]++;
     watch_hear(&scan->watch, host, (uint32_t)(record->index % scan->plan->ports->size),
@@ -175,6 +175,8 @@ static void place_in_time(const struct scan *scan, const struct reply *reply,
         lane = lanes_find(&scan->lanes, plan_host(scan->plan, reply->index));
     if (lane) {
         record->tries = lane->earlier + lane->pass;
+        if (record->tries > SCAN_TRIES_MAXIMUM)
+            record->tries = SCAN_TRIES_MAXIMUM;
         sent = lane_time(lane, reply->index);
     } else {
         record->tries = pass_of_tag(scan, reply->tag % PASS_TAGS);
@@ -182,6 +184,16 @@ static void place_in_time(const struct scan *scan, const struct reply *reply,
     }
     if (!record->rtt && sent)
         record->rtt = reply->time > sent ? reply->time - sent : 1;
+}
+
+/* A host has answered again what it had answered before. */
+static void book_check(struct scan *scan, uint64_t host)
+{
+    struct lane *lane = lanes_find(&scan->lanes, host);
+    if (lane)
+        lane_hear(lane, true, scan->clock);
+    else
+        watch_check_answer(&scan->watch, host);
 }
 
 static int take_answer(struct scan *scan, const struct reply *reply)
@@ -198,7 +210,7 @@ static int take_answer(struct scan *scan, const struct reply *reply)
             return 0;
         }
         if (reply->tag == LANE_TAG && ledger_get(&scan->ledger, reply->index) != STATE_SILENT) {
-            watch_check_answer(&scan->watch, plan_host(scan->plan, reply->index));
+            book_check(scan, plan_host(scan->plan, reply->index));
             return 0;
         }
         place_in_time(scan, reply, &record);
@@ -274,14 +286,16 @@ int book_lanes(struct scan *scan)
     unsigned last = scan->at.pass - 1;
     scan->lanes.includes = is_asked;
     scan->lanes.user = scan;
-    watch_measure(&scan->watch);
+    watch_measure(&scan->watch, scan->steer.share);
     for (uint64_t host = 0; host < scan->watch.count && !scan->ledger.sparse; host++) {
         uint32_t heard, late;
         if (!watch_is_limited(&scan->watch, host, &heard, &late) || scan->at.pass < 2 ||
             lanes_find(&scan->lanes, host))
             continue;
-        if (lanes_add(&scan->lanes, scan->plan, host, scan->at.pass, heard / seconds, scan->clock) <
-            0)
+        uint32_t refused = scan->watch.hosts[host].refused;
+        uint64_t check = refused ? host * ports + refused - 1 : LANE_NO_CHECK;
+        if (lanes_add(&scan->lanes, scan->plan, host, scan->at.pass, heard / seconds, check,
+                      scan->clock) < 0)
             return -ENOMEM;
         canaries_forget(&scan->canaries, host * ports, (host + 1) * ports);
         /* What it kept back tells nothing of the path. */

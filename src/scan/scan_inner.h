@@ -48,6 +48,7 @@ struct scan {
     struct canaries canaries;
     struct steer steer;
     struct lanes lanes;
+    bool lanes_turn; /* it is theirs */
     bool lanes_only; /* the common passes are over */
     struct watch watch;
     uint64_t pass_began; /* monotonic */

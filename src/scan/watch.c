@@ -2,10 +2,13 @@
 #include "scan/watch.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #define LATE_LEAST 8    /* answers, below which a share says nothing */
-#define LATE_SHARE 0.25 /* no path loses so much */
+#define LATE_SHARE 0.25 /* few paths lose so much */
+#define LATE_MOST 1.5   /* as large as the median, where that is large */
+#define UNSURE 0.95     /* no loss seen is not no loss */
 #define LATE_TIMES 3    /* as large as the median of all hosts */
 #define LATE_MARGIN 0.05
 #define SAMPLE 1023 /* hosts by which the others are measured */
@@ -79,7 +82,7 @@ static int compare_shares(const void *one, const void *other)
     return difference < 0 ? -1 : difference > 0;
 }
 
-void watch_measure(struct watch *watch)
+void watch_measure(struct watch *watch, double share)
 {
     double shares[SAMPLE];
     size_t count = 0;
@@ -87,26 +90,28 @@ void watch_measure(struct watch *watch)
     for (uint64_t host = 0; host < watch->count && count < SAMPLE; host += step)
         if (watch->hosts[host].before + watch->hosts[host].now >= LATE_LEAST)
             shares[count++] = late_share(&watch->hosts[host]);
+    watch->share = fmin(share, UNSURE);
     watch->limit = LATE_SHARE;
     if (!count)
         return;
     qsort(shares, count, sizeof(*shares), compare_shares);
-    double share = LATE_TIMES * shares[count / 2] + LATE_MARGIN;
-    if (share < LATE_SHARE)
-        watch->limit = share;
+    double median = shares[count / 2];
+    watch->limit = fmin(LATE_TIMES * median + LATE_MARGIN, fmax(LATE_SHARE, LATE_MOST * median));
 }
 
-/* One answer of several may be luck, and one that is missing is. */
-static bool leaves_unanswered(const struct host_watch *watched)
+/* Fewer answers than chance explains on this path: two and a half standard deviations and one. */
+static bool leaves_unanswered(const struct watch *watch, const struct host_watch *watched)
 {
-    return watched->answers * 4 <= watched->checks && watched->checks >= 3;
+    double expected = watched->checks * watch->share;
+    double tolerance = 1 + 2.5 * sqrt(expected * (1 - watch->share));
+    return watched->checks >= 3 && watched->answers < expected - tolerance;
 }
 
 bool watch_is_limited(struct watch *watch, uint64_t host, uint32_t *ret_heard, uint32_t *ret_late)
 {
     struct host_watch *watched = &watch->hosts[host];
     bool late = watched->now >= LATE_LEAST && late_share(watched) > watch->limit;
-    bool limited = late || leaves_unanswered(watched);
+    bool limited = late || leaves_unanswered(watch, watched);
     *ret_heard = watched->before + watched->now;
     *ret_late = watched->now;
     watched->before += watched->now;

@@ -22,6 +22,7 @@ struct watch {
     struct host_watch *hosts;
     uint64_t count; /* 0: nothing is watched */
     double limit;   /* share of late answers above which a host is limited, in this pass */
+    double share;   /* of checks that the path lets through */
 };
 
 #define WATCH_HOSTS 1048576u /* more than so many are not watched */
@@ -44,9 +45,9 @@ void watch_check_answer(struct watch *watch, uint64_t host);
 /* What was booked up to now was heard before this pass: of a scan that is taken up again. */
 void watch_restart(struct watch *watch);
 
-/* At the end of a pass: first this, then for each host whether it is limited, which also begins its
- * next pass. `ret_heard` is how many ports it has answered in all, `ret_late` how many in this
- * pass.
+/* At the end of a pass: first this, with the share of probes that the path is known to carry, then
+ * for each host whether it is limited, which also begins its next pass. `ret_heard` is how many
+ * ports it has answered in all, `ret_late` how many in this pass.
  */
-void watch_measure(struct watch *watch);
+void watch_measure(struct watch *watch, double share);
 bool watch_is_limited(struct watch *watch, uint64_t host, uint32_t *ret_heard, uint32_t *ret_late);

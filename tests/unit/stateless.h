@@ -295,6 +295,13 @@ static inline struct prober_facts fake_facts(const struct prober *base)
     };
 }
 
+/* Nothing waits in it. */
+static inline uint64_t fake_oldest(const struct prober *base)
+{
+    (void)base;
+    return UINT64_MAX;
+}
+
 static const struct prober_class fake_class = {
     .words = {.refused = STATE_CLOSED, .silence = STATE_FILTERED},
     .name = "fake",
@@ -305,6 +312,7 @@ static const struct prober_class fake_class = {
     .close = fake_close,
     .submit = fake_submit,
     .collect = fake_collect,
+    .oldest = fake_oldest,
     .facts = fake_facts,
 };
 

@@ -49,7 +49,7 @@ static int close_lanes(void **state)
 
 static void add(uint64_t host, double rate)
 {
-    assert_int_equal(lanes_add(&lanes, &plan, host, 2, rate, now), 0);
+    assert_int_equal(lanes_add(&lanes, &plan, host, 2, rate, LANE_NO_CHECK, now), 0);
 }
 
 static void answer(uint64_t index)
