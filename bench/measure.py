@@ -30,7 +30,10 @@ class Run:
             with scenario.attempt(number) as attempt:
                 self._measure(entrant.words(attempt.values), attempt.prefix, scenario.limit, output)
             output.seek(0)
-            states, self.low = entrant.read(output.read())
+            text = output.read()
+        if self.broken_off:
+            text = text[: text.rfind("\n") + 1]  # the last line may be cut off
+        states, self.low = entrant.read(text)
         self._judge(states, attempt.truth, entrant.tells_states)
         self.counters = attempt.counters
         self.packets = self.counters.get("probes")
@@ -65,7 +68,7 @@ class Run:
         told = {key for key, state in states.items() if state == "open"}
         is_open = {key for key, state in truth.items() if state == "open"}
         self.recall = _share(len(told & is_open), len(is_open))
-        self.precision = _share(len(told & is_open), len(told))
+        self.precision = len(told & is_open) / len(told) if told else None
         self.accuracy = self.answered = None
         if tells_states and len(truth) > len(is_open):
             right = sum(states.get(key) == state for key, state in truth.items() if state != "open")
@@ -118,9 +121,7 @@ class Result:
         self.failure = None  # why it cannot take part
 
     def run(self, number):
-        """Adds a run and returns it; None when it cannot, or will not for having been broken off."""
-        if self.failure or self.broken_off:
-            return None
+        """Adds a run and returns it; None when the peer cannot."""
         try:
             self.runs.append(Run(self.entrant, self.scenario, number))
         except Failure as failure:
@@ -133,7 +134,8 @@ class Result:
 
     def median(self, field):
         """Of a field of the runs; None where it is not known."""
-        return statistics.median(self._known(field) or [0]) if self._known(field) else None
+        known = self._known(field)
+        return statistics.median(known) if known else None
 
     def worst(self, field):
         """The lowest share that a run had."""

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""The benchmark: runs the peers of peers.txt on each scenario, in turns, and prints one table of
-ratios with recall, precision and states beside every speed. Knows nothing about any peer or scenario.
-Needs root, because the scenarios live in network namespaces.
+"""The benchmark: runs the peers of peers.txt in each scenario, in turns, and prints one table of
+ratios with recall, precision and states beside every speed. Knows nothing about any peer or
+scenario. Needs root, because the scenarios live in network namespaces.
 
     bench/run.py PROGRAM [SCENARIO…]      by number or name; all without any
     bench/run.py PROGRAM --list
@@ -32,13 +32,12 @@ def measure(scenario, entrants):
     results = [Result(entrant, scenario) for entrant in entrants]
     for number in range(scenario.runs):
         for result in results:
-            if result is not results[0] and result.time >= scenario.patience:
+            spent = result is not results[0] and result.time >= scenario.patience
+            if spent or result.failure or result.broken_off:
                 continue
             run = result.run(number)
-            if run:
-                print(f"  run {number + 1}: {result.name}: {told_of(run)}", flush=True)
-            elif result.failure and number == 0:
-                print(f"  {result.name} cannot: {result.failure}", flush=True)
+            told = told_of(run) if run else f"cannot: {result.failure}"
+            print(f"  run {number + 1}: {result.name}: {told}", flush=True)
         if results[0].failure:
             raise SystemExit(f"bench: {results[0].failure}")
     return results
@@ -53,7 +52,7 @@ def told_of(run):
     if run.accuracy is not None:
         parts.append(f"closed and filtered right {share(run.accuracy)}")
     if run.low is not None:
-        parts.append(f"heard {run.answered:.4%} of what answers, at least {run.low:.4%} by its own word")
+        parts.append(f"heard {run.answered:.4%}, at least {run.low:.4%} by its own word")
     if run.own_drops:
         parts.append(f"the lab lost {run.own_drops:,} packets of its own")
     if run.broken_off:
@@ -110,14 +109,14 @@ def print_table(all_results):
                  for i, (cell, width) in enumerate(zip(cells, widths))]  # fmt: skip
         print("| " + " | ".join(cells) + " |")
     print(
-        "\nwall, CPU (user and system), packets (sent by the peer), CPU/packet: medians; memory: the "
-        "most; recall, precision, states (closed\nand filtered ports called so): the least of all "
-        "runs; ratio: how many times the first peer's; ≥: broken off; !: the lab\nitself lost packets"
+        "\nwall, CPU (user and system), packets (sent by the peer): medians; memory: the most; "
+        "recall, precision,\nstates (closed and filtered ports called so): the least of all runs; "
+        "ratio: how many times the first peer's;\n≥: broken off; !: the lab itself lost packets"
     )
 
 
 def check(results):
-    """Prints what the scenario demands of the first peer and whether it holds; true when all does."""
+    """Prints what the scenario demands of the first peer and whether it holds; true if all does."""
     scenario = results[0].scenario
     others = [result for result in results[1:] if result.runs and not result.failure]
     demands = list(scenario.demands(results[0], others))

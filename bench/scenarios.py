@@ -85,7 +85,9 @@ def right(first, *fields):
 
 def as_true(first, other):
     """That it misses no more than another peer and invents no more."""
-    holds = all(first.worst(field) >= other.worst(field) for field in ("recall", "precision"))
+    holds = all(
+        (first.worst(field) or 0) >= (other.worst(field) or 0) for field in ("recall", "precision")
+    )
     return f"recall and precision no worse than those of {other.name}", holds
 
 
@@ -238,19 +240,29 @@ class LabScenario(Scenario):
     limit = 120
     patience = 5
 
+    def __init__(self):
+        super().__init__()
+        self.known = None, {}
+
     @contextlib.contextmanager
     def attempt(self, number):
         head = f"seed {number + 1}\ngateway {GATEWAY}\n"
         # The beacon is for masscan, which looks at its clock only when a packet comes.
         with Lab(head + self.description, "--beacon", tun=self.tun) as lab:
-            truth = lab.truth(self.ports, *self.targets.split())
             values = {
                 "targets": self.targets, "ports": self.ports, "interface": lab.device,
                 "source": SOURCE, "hardware": HARDWARE,
             }  # fmt: skip
-            attempt = Attempt(lab.prefix, values, {key: state.state for key, state in truth.items()})
+            attempt = Attempt(lab.prefix, values, self.truth(lab, number))
             yield attempt
         attempt.counters |= lab.counters()
+
+    def truth(self, lab, number):
+        """(address, port) → state in a run; asked for once, because the peers take turns."""
+        if self.known[0] != number:
+            truth = lab.truth(self.ports, *self.targets.split())
+            self.known = number, {key: state.state for key, state in truth.items()}
+        return self.known[1]
 
 
 GATEWAY = "198.18.0.1"  # simnet's own addresses
@@ -265,7 +277,7 @@ class OneHost(LabScenario):
     name = "raw: one host, all ports, all answer"
     targets = "198.19.0.1"
     ports = "0-65535"
-    groups = ("states", "once")
+    groups = ("states", "hurried", "once")
     rates = (5_000, 20_000, 100_000)
     runs = 5
     limit = 60
@@ -283,6 +295,7 @@ class OneHostSilent(OneHost):
 
     key = "host-silent"
     name = "raw: one host, all ports, 10% silent"
+    groups = ("states", "once")
     description = "network 198.19.0.1\n  open 1%  silent 10%  rtt 300us jitter 100us\n"
 
 
@@ -294,9 +307,9 @@ class Lossy(LabScenario):
     targets = "198.19.0.0/24"
     ports = "1-1000"
     groups = ("states", "hurried", "once")
-    rates = (20_000,)
+    rates = (100_000,)
     runs = 3
-    limit = 90
+    limit = 50
     description = "network 198.19.0.0/24\n  open 1%  silent 10%  rtt uniform 2ms 40ms  loss 1%\n"
 
     def demands(self, first, others):
@@ -348,9 +361,10 @@ class Bottleneck(LabScenario):
     name = "raw: 256 hosts, 1,000 ports, 20,000 packets/s"
     targets = "198.19.0.0/24"
     ports = "1-1000"
-    groups = ("states", "default", "once")
+    groups = ("states", "hurried", "once")
     rate = 20_000
     rates = (10 * rate,)
+    runs = 3
     limit = 60
     description = (
         f"bottleneck {rate} queue 1000\nnetwork 198.19.0.0/24\n  open 1%  rtt 20ms jitter 5ms\n"
@@ -361,21 +375,22 @@ class Bottleneck(LabScenario):
 
     def demands_of(self, first, *shares):
         """Those of both scenarios, with these shares whole."""
-        settled = statistics.median(rate_settled(run.counters) for run in first.runs)
+        settled = [rate_settled(run.counters) for run in first.runs]
         yield small(first)
         yield from right(first, *shares)
         yield (
-            f"settles within 20% below the bottleneck: {settled:,.0f} packets/s",
-            0.8 * self.rate <= settled <= self.rate,
+            "settles within 20% below the bottleneck: "
+            + ", ".join(f"{rate:,.0f}" for rate in settled)
+            + " packets/s",
+            all(0.8 * self.rate <= rate <= self.rate for rate in settled),
         )
 
 
 def rate_settled(counters):
-    """Packets a second: the median of the tenths of a second in which the second half of all packets
-    were sent, but for the last twentieth, among which are the second looks at what was silent."""
-    windows, total, sent = counters["windows"], sum(counters["windows"]), 0
-    chosen = []
-    for window in windows:
+    """Packets a second: the median of the tenths of a second in which the second half of all
+    packets was sent, but for the last twentieth: some of those ask again what was silent."""
+    total, sent, chosen = sum(counters["windows"]), 0, []
+    for window in counters["windows"]:
         if total / 2 <= sent <= total * 0.95:
             chosen.append(window)
         sent += window
@@ -390,6 +405,8 @@ class BottleneckSweep(Bottleneck):
     targets = "198.19.0.0/16 198.18.128.0/17"
     ports = "80"
     groups = ("open", "default", "once", "one-port", "one-port-default")
+    runs = 5
+    limit = 30
     description = (
         f"bottleneck {Bottleneck.rate} queue 1000\n"
         "network 198.19.0.0/16 198.18.128.0/17\n  open 10%  rtt 20ms jitter 5ms\n"
@@ -456,7 +473,7 @@ class Tunnel(LabScenario):
     rates = (10_000,)
     tun = True
     runs = 3
-    limit = 40
+    limit = 25
     description = "network 198.19.0.1\n  open 1%  rtt 300us jitter 100us\n"
 
     def demands(self, first, others):
