@@ -119,9 +119,12 @@ class FirewallTest(unittest.TestCase):
 
     @staticmethod
     def unlimit(namespace):
-        """Lifts the kernel's limit of one ICMP error a second to each destination."""
+        """Lifts the kernel's limits, of one ICMP error a second to each destination and of a
+        thousand to all, which the machine's namespaces share: they hold for no type any more."""
         namespace.sysctl("ipv4/icmp_ratelimit", 0)
         namespace.sysctl("ipv6/icmp/ratelimit", 0)
+        namespace.sysctl("ipv4/icmp_ratemask", 0)
+        namespace.sysctl("ipv6/icmp/ratemask", 255)
 
     def listen(self, namespace, ports):
         """Listeners of both families in a namespace until the test's end."""
@@ -227,6 +230,8 @@ class Target(FirewallTest):
         """A kernel sends few ICMP errors a second: the other ports are silent, not closed."""
         self.there.sysctl("ipv4/icmp_ratelimit", 1000)
         self.there.sysctl("ipv6/icmp/ratelimit", 1000)
+        self.there.sysctl("ipv4/icmp_ratemask", 1 << 3)  # destination unreachable
+        self.there.sysctl("ipv6/icmp/ratemask", 1)
         rules = [(family, ["tcp dport 1000-1099 reject"]) for family in FAMILIES.values()]
         self.there.nft(ruleset("input", rules))
         for name, family in FAMILIES.items():
