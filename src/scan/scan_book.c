@@ -140,6 +140,9 @@ static bool concerns_host(int code)
 
 int book_error(struct scan *scan, const struct error_record *record)
 {
+    /* A canary or a check that could not leave takes nothing from what is known. */
+    if (!record->whole_host && ledger_get(&scan->ledger, record->index) != STATE_SILENT)
+        return 0;
     int added = record->whole_host
                     ? number_set_add(&scan->failed_hosts, plan_host(scan->plan, record->index))
                     : number_set_add(&scan->failed_ports, record->index);
@@ -214,7 +217,9 @@ static int take_answer(struct scan *scan, const struct reply *reply)
             return 0;
         }
         place_in_time(scan, reply, &record);
-        if (record.rtt && reply->from.family == ADDRESS_NONE)
+        /* What comes again was sent again by the other end, and is no round trip. */
+        if (record.rtt && reply->from.family == ADDRESS_NONE &&
+            ledger_get(&scan->ledger, reply->index) == STATE_SILENT)
             rtt_spread_add(&scan->spread, record.rtt);
     }
     if (reply->from.family == ADDRESS_NONE && record.rtt) {
@@ -281,7 +286,8 @@ static bool is_asked(const void *user, uint64_t index)
 int book_lanes(struct scan *scan)
 {
     /* Whoever counts by the second has not shown in less what it does in one. */
-    double seconds = fmax(1, (double)(scan->clock - scan->began) / (double)NANOSECONDS_PER_SECOND);
+    uint64_t elapsed = scan->elapsed_before + scan->clock - scan->began;
+    double seconds = fmax(1, (double)elapsed / (double)NANOSECONDS_PER_SECOND);
     uint64_t ports = scan->plan->ports->size, *answers = scan->at.answers;
     unsigned last = scan->at.pass - 1;
     scan->lanes.includes = is_asked;
