@@ -65,6 +65,20 @@ static int grow(struct neighbours *neighbours)
     return 0;
 }
 
+/* The route's own source, but for a next hop of the other family (RFC 5549). */
+static struct address find_source(struct routes *routes, const struct route *route,
+                                  const struct address *next_hop)
+{
+    if (route->source.family == next_hop->family)
+        return route->source;
+    struct address hop = *next_hop;
+    hop.scope = route->interface.index;
+    const struct route *to_it = routes_find(routes, &hop);
+    if (to_it && !to_it->code)
+        return to_it->source;
+    return (struct address){.family = next_hop->family};
+}
+
 struct neighbour *neighbours_find(struct neighbours *neighbours, struct routes *routes,
                                   const struct route *route, const struct address *next_hop)
 {
@@ -79,6 +93,7 @@ struct neighbour *neighbours_find(struct neighbours *neighbours, struct routes *
         .address = *next_hop,
         .interface = interface,
         .route = route,
+        .source = find_source(routes, route, next_hop),
         .state = NEIGHBOUR_ASKED,
     };
     *find_slot(neighbours, next_hop, interface) = (uint32_t)neighbours->count;
@@ -139,7 +154,7 @@ static size_t arp_request(const struct neighbour *neighbour, unsigned char *byte
         0, ARPHRD_ETHER, ETH_P_IP >> 8, ETH_P_IP & 0xff, HARDWARE_SIZE, 4, 0, ARPOP_REQUEST};
     memcpy(bytes, head, sizeof(head));
     memcpy(bytes + 8, neighbour->route->interface.hardware, HARDWARE_SIZE);
-    store_address(&neighbour->route->source, bytes + 14);
+    store_address(&neighbour->source, bytes + 14);
     memset(bytes + 18, 0, HARDWARE_SIZE);
     store_address(&neighbour->address, bytes + 24);
     memset(ret_hardware, 0xff, HARDWARE_SIZE);
@@ -155,7 +170,7 @@ static size_t solicitation(const struct neighbour *neighbour, unsigned char *byt
     static const unsigned char upper[8] = {0, 0, 0, 32, 0, 0, 0, IPPROTO_ICMPV6};
     memset(bytes, 0, NEIGHBOUR_PACKET);
     memcpy(bytes, head, sizeof(head));
-    store_address(&neighbour->route->source, bytes + 8);
+    store_address(&neighbour->source, bytes + 8);
     store_address(&neighbour->address, bytes + 48);
     memcpy(bytes + 24, group, sizeof(group));
     memcpy(bytes + 37, bytes + 61, 3);

@@ -21,6 +21,12 @@ struct neighbour {
     uint64_t due;   /* monotonic: when it is asked again, or given up */
     uint64_t known; /* monotonic: when the answer came; 0: it was known before */
     const struct route *route;
+    struct address source; /* that asks; of the address's family */
+
+    /* For whoever sends the requests: whether one has left, and the positive errno with which
+     * another could not. That nobody answers says something only when somebody was asked. */
+    bool left;
+    int code;
 };
 
 struct neighbours {

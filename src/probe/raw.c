@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define FRAMES 64    /* packets handed to a link at a time */
+#define ROUNDS 64    /* of taking packets, after which the scan loop has its turn */
 #define LINKS 4      /* open at the same time at most */
 #define WAITING 8192 /* probes whose next hop is being asked for, at most */
 #define ASK_PERIOD (10 * NANOSECONDS_PER_MILLISECOND)
@@ -78,10 +79,11 @@ static void reply_failure(struct raw *self, const struct probe *probe, int code)
 
 /* Nobody on the link has the next hop's address. If that is the target itself, this says of it what
  * the last router of a remote one would say. */
-static void reply_missing(struct raw *self, const struct probe *probe, const struct route *route)
+static void reply_missing(struct raw *self, const struct probe *probe, const struct route *route,
+                          const struct neighbour *neighbour)
 {
-    if (route->gateway.family != ADDRESS_NONE) {
-        reply_failure(self, probe, EHOSTUNREACH);
+    if (!neighbour->left || route->gateway.family != ADDRESS_NONE) {
+        reply_failure(self, probe, neighbour->left ? EHOSTUNREACH : neighbour->code);
         return;
     }
     struct reply *reply = reply_add(self, probe, REPLY_ANSWER);
@@ -179,7 +181,7 @@ static enum placing place(struct raw *self, const struct probe *probe)
             return place_waiting(self, probe);
         if (!neighbour || neighbour->state == NEIGHBOUR_MISSING) {
             if (neighbour)
-                reply_missing(self, probe, route);
+                reply_missing(self, probe, route, neighbour);
             else
                 reply_failure(self, probe, ENOMEM);
             return SETTLED;
@@ -254,7 +256,7 @@ size_t raw_submit(struct prober *base, const struct probe *probes, size_t count)
 
 /* ---- next hops ---- */
 
-static void ask(struct raw *self, const struct neighbour *neighbour)
+static void ask(struct raw *self, struct neighbour *neighbour)
 {
     unsigned char memory[LINK_HEADROOM + NEIGHBOUR_PACKET];
     struct outgoing frame = {
@@ -262,7 +264,10 @@ static void ask(struct raw *self, const struct neighbour *neighbour)
     struct link *link = find_link(self, neighbour->route);
     int code = 0;
     frame.length = (uint16_t)neighbour_request(neighbour, frame.bytes, frame.next_hop);
-    link->class->send(link, &frame, 1, &code); /* one that is lost is sent again */
+    if (link->class->send(link, &frame, 1, &code))
+        neighbour->left = true; /* one that is lost is sent again */
+    else
+        neighbour->code = code ? code : EIO;
 }
 
 /* Offers the probes that have waited for their next hops anew. */
@@ -294,7 +299,7 @@ static void look_after_neighbours(struct raw *self, uint64_t now)
     if (self->neighbours.waiting && now - self->asked >= ASK_PERIOD) {
         self->asked = now;
         for (int i = 0; i < ASK_BURST; i++) {
-            const struct neighbour *neighbour = neighbours_due(&self->neighbours, now);
+            struct neighbour *neighbour = neighbours_due(&self->neighbours, now);
             if (!neighbour)
                 break;
             ask(self, neighbour);
@@ -407,7 +412,8 @@ size_t raw_collect(struct prober *base, uint64_t wait, struct reply *replies, si
         replies[given] = self->ready[self->ready_head++];
     if (!self->ready_count)
         self->ready_head = 0;
-    while (given < room) {
+    /* Whoever floods us with what is no answer keeps nothing else from being done. */
+    for (unsigned round = 0; given < room && round < ROUNDS; round++) {
         size_t left = room - given;
         size_t count = self->receiver->class->receive(self->receiver, given ? 0 : wait, packets,
                                                       left < FRAMES ? left : FRAMES);

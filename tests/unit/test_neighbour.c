@@ -2,6 +2,7 @@
 #include "probe/neighbour.h"
 
 #include "base/clock.h"
+#include "net/packet.h"
 
 #include <linux/if_ether.h>
 #include <setjmp.h>
@@ -149,6 +150,28 @@ static void discovery_asks_the_group(void **state)
                    "60000000 0020 3a ff" US6 "ff0200000000000000000001ff654321"
                    "87 00 2a8e 00000000" THEM6 "01 01" OUR_HARDWARE,
                    "3333ff654321");
+}
+
+/* An IPv4 route may lead to an IPv6 next hop (RFC 5549), which an IPv4 address cannot ask. */
+static void a_next_hop_of_the_other_family(void **state)
+{
+    (void)state;
+    const struct address hop = address_of("::1");
+    struct address scoped = hop;
+    scoped.scope = LOOPBACK;
+    const struct route *route = routes_find(scene.routes, &scoped);
+    assert_non_null(route);
+    if (route->code)
+        skip(); /* this machine has no IPv6 */
+    const struct neighbour *neighbour =
+        neighbours_find(&scene.neighbours, scene.routes, &scene.route4, &hop);
+    assert_non_null(neighbour);
+    assert_true(address_equal(&neighbour->source, &route->source));
+    unsigned char request[NEIGHBOUR_PACKET], to[HARDWARE_SIZE];
+    struct ip_view ip;
+    const size_t length = neighbour_request(neighbour, request, to);
+    assert_true(ip_view_parse(request, length, true, &ip));
+    assert_true(ip.source.value == 1);
 }
 
 /* ---- answers ---- */
@@ -372,6 +395,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCENE(arp_asks_everybody),
         SCENE(discovery_asks_the_group),
+        SCENE(a_next_hop_of_the_other_family),
         SCENE(an_arp_reply_is_learned),
         SCENE(other_arp_packets_are_not_believed),
         SCENE(an_advertisement_is_learned),

@@ -62,6 +62,8 @@ static struct {
     size_t refuse_after; /* packets of a turn; SIZE_MAX: none is refused */
     int refuse_code;     /* of those after them, */
     size_t refuse_count; /* of which there are so many */
+    bool down;           /* everything is */
+    size_t flood;        /* times that so many strange packets come as there is room for */
     struct sample came[64];
     uint16_t came_protocol[64];
     size_t came_count;
@@ -103,6 +105,10 @@ static size_t wire_send(struct link *link, const struct outgoing *packets, size_
     (void)link;
     for (size_t i = 0; i < count; i++) {
         bool refused = packets[i].length != 28 && wire.refuse_count && wire.refuse_after == 0;
+        if (wire.down) {
+            *ret_code = wire.refuse_code;
+            return i;
+        }
         if (refused) {
             wire.refuse_count--;
             *ret_code = wire.refuse_code;
@@ -117,8 +123,19 @@ static size_t wire_send(struct link *link, const struct outgoing *packets, size_
 
 static size_t wire_receive(struct link *link, uint64_t wait, struct incoming *packets, size_t room)
 {
+    static const unsigned char strange[40] = {0x45};
     size_t count = wire.came_count < room ? wire.came_count : room;
     (void)link;
+    for (size_t i = 0; wire.flood && i < room; i++)
+        packets[i] = (struct incoming){.bytes = strange,
+                                       .length = sizeof(strange),
+                                       .time = now,
+                                       .interface = LOOPBACK,
+                                       .protocol = ETH_P_IP};
+    if (wire.flood) {
+        wire.flood--;
+        return room;
+    }
     if (!count)
         now += wait;
     for (size_t i = 0; i < count; i++)
@@ -559,6 +576,41 @@ static void a_next_hop_that_nobody_has_is_unreachable(void **state)
     assert_int_equal(prober->class->facts(prober).in_flight, 0);
 }
 
+/* That nobody answers says nothing where nobody could be asked. */
+static void a_question_that_cannot_leave_is_a_failure(void **state)
+{
+    struct reply replies[64];
+    (void)state;
+    open_hosts(&prober_tcp_syn, &ethernet, FIRST_HOST, 1, 50);
+    const uint64_t began = now;
+    size_t count = 0;
+    wire.down = true;
+    wire.refuse_code = ENOBUFS; /* as without a carrier */
+    assert_int_equal(submit(0, 50, 3), 50);
+    while (count < 50 && now < began + 10 * NANOSECONDS_PER_SECOND) {
+        const size_t more = collect(replies + count, 64 - count, MS);
+        count += more;
+        now += more ? 0 : MS;
+    }
+    assert_int_equal(count, 50);
+    for (size_t i = 0; i < 50; i++) {
+        assert_int_equal(replies[i].kind, REPLY_FAILURE);
+        assert_int_equal(replies[i].code, ENOBUFS);
+    }
+}
+
+/* Other packets may come faster than they can be looked at. */
+static void a_flood_does_not_hold_up_the_scan(void **state)
+{
+    struct reply replies[8];
+    (void)state;
+    open_hosts(&prober_tcp_syn, &plain, FIRST_HOST, 1, 50);
+    wire.flood = 1000000;
+    assert_int_equal(collect(replies, 8, MS), 0);
+    assert_true(wire.flood > 0);
+    wire.flood = 0;
+}
+
 /* With all the room taken and a queue that fills up in the midst of it, none is lost and each
  * leaves once. */
 static void none_that_waits_is_lost(void **state)
@@ -621,6 +673,8 @@ int main(void)
         OPENED(no_route_is_a_failure),
         OPENED(a_probe_waits_for_its_next_hop),
         OPENED(a_next_hop_that_nobody_has_is_unreachable),
+        OPENED(a_question_that_cannot_leave_is_a_failure),
+        OPENED(a_flood_does_not_hold_up_the_scan),
         OPENED(none_that_waits_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
