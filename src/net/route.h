@@ -50,6 +50,6 @@ void routes_close(struct routes *routes);
 const struct route *routes_find(struct routes *routes, const struct address *to);
 
 /* What the kernel's neighbour table (ARP, RFC 826, and neighbour discovery, RFC 4861) knows of
- * `address` on an interface. Returns false when it knows no hardware address of it. */
+ * `address` on an interface. Returns false when it is not sure now of a hardware address. */
 bool routes_neighbour(struct routes *routes, uint32_t interface, const struct address *address,
                       unsigned char ret_hardware[HARDWARE_SIZE]);

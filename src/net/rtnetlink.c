@@ -151,8 +151,9 @@ struct neighbour_search {
 
 static int neighbour_take(void *user, const struct nlmsghdr *message)
 {
-    const unsigned known =
-        NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
+    /* What is stale, or being verified, may belong to somebody else by now: the kernel would find
+     * that out by using it, but packets that do not go through its table don't let it. */
+    const unsigned known = NUD_REACHABLE | NUD_PERMANENT | NUD_NOARP;
     struct neighbour_search *search = user;
     struct ndmsg body;
     if (message->nlmsg_type != RTM_NEWNEIGH || !netlink_body(message, &body, sizeof(body)))

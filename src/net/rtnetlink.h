@@ -44,6 +44,6 @@ struct route_answer {
 int rtnetlink_route(struct netlink *netlink, const struct route_question *question,
                     struct route_answer *ret_answer);
 
-/* Returns 0, -ENOENT when the kernel knows no hardware address, or -errno. */
+/* Returns 0, -ENOENT when the kernel is sure of no hardware address, or -errno. */
 int rtnetlink_neighbour(struct netlink *netlink, uint32_t interface, const struct address *address,
                         unsigned char ret_hardware[HARDWARE_SIZE]);

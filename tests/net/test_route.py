@@ -324,15 +324,15 @@ class TestRoute(RouteTest):
 
     def test_neighbours(self):
         self.route("10.0.0.0/8", "via", "198.18.0.66")
-        states = {"permanent": True, "reachable": True, "stale": True, "delay": True, "noarp": True,
+        states = {"permanent": True, "reachable": True, "noarp": True, "stale": False, "delay": False,
                   "failed": False, "incomplete": False}  # fmt: skip
         expected = {}
-        for number, (state, known) in enumerate(states.items()):
+        for number, (state, sure) in enumerate(states.items()):
             for address in (f"198.18.0.6{number}", f"fd00::6{number}"):
                 hardware = f"02:00:00:00:00:6{number}"
-                words = ["lladdr", hardware] if known else []
+                words = [] if state in ("failed", "incomplete") else ["lladdr", hardware]
                 self.here.ip("neighbour", "add", address, *words, "dev", self.one, "nud", state)
-                expected[address] = hardware if known else "-"
+                expected[address] = hardware if sure else "-"
         expected["198.18.0.70"] = "-"
         expected["127.0.0.1"] = "-"
         _, hardware = show(self.here, expected)
