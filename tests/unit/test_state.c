@@ -145,6 +145,7 @@ static void local_failures_come_with_advice(void **state)
     assert_non_null(strstr(error_advice(EMFILE), "ulimit -n"));
     assert_non_null(strstr(error_advice(EADDRNOTAVAIL), "ip_local_port_range"));
     assert_non_null(strstr(error_advice(EINVAL), "address%interface"));
+    assert_non_null(strstr(error_advice(ENETDOWN), "ip link"));
     assert_string_equal(error_advice(EIO), "see connect(2)");
     for (int code = 1; code < 200; code++) {
         assert_true(strlen(error_name(code)) > 1);
