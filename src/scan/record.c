@@ -66,8 +66,8 @@ const char *error_advice(int code)
     case ENOMEM:
         return "out of memory for sockets: see `sysctl net.ipv4.tcp_mem` and `ulimit -v`";
     case EINVAL:
-        return "a route discards it: see `ip route get ADDRESS`; or a link-local address lacks its "
-               "interface: write address%interface";
+        return "a link-local address needs its interface: write address%interface; or a route "
+               "discards it: see `ip route get ADDRESS`";
     case ENETDOWN:
     case ENODEV:
         return "the interface was taken down or is gone: see `ip link`";
