@@ -43,6 +43,10 @@ uint64_t book_count_hosts(const struct scan *scan)
         return hosts;
     if (scan->plan->ports->size == 1)
         return scan->positions;
+    if (hosts > HOST_SLOTS) { /* as many as chance gives, which is precise for so many */
+        double left_out = pow(1 - 1 / (double)scan->options.shards, scan->plan->ports->size);
+        return (uint64_t)((double)hosts * (1 - left_out));
+    }
     for (uint64_t host = 0; host < hosts; host++)
         count += asks_host(scan, host);
     return count;
