@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_SIZE 64 /* of an option as typed, "--exclude-file" and its NUL */
-#define SHOWN 80     /* characters of a value that a message repeats */
+#define NAME_SIZE 64  /* of an option as typed, "--exclude-file" and its NUL */
+#define SHOWN 80      /* characters of a value that a message repeats */
+#define LARGE 1000000 /* numbers that may be so large are written with k, M or G, too */
 
 const char *option_next_name(const char **names, size_t *ret_length)
 {
@@ -121,7 +122,9 @@ static int refuse_value(const struct option *row, const char *name, const char *
     const char *hint = fault->code != EINVAL          ? ""
                        : row->kind == OPTION_DURATION ? " (units: ns, us, ms, s, m, h)"
                        : row->kind == OPTION_SIZE     ? " (in bytes, or with K, M, G or T)"
-                                                      : "";
+                       : row->kind == OPTION_NUMBER && row->maximum >= LARGE
+                           ? " (digits, then k, M, G or nothing)"
+                           : "";
     option_bounds(row, bounds);
     return error_set_at(error, EINVAL, value, strlen(value), fault->code ? fault->column : 0,
                         "option '%s' needs %s%s%s, not '%.*s'%s", name, noun, bounds[0] ? " " : "",
