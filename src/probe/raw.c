@@ -27,6 +27,7 @@
 #define ASK_BURST 64 /* neighbours asked in such a time: what a network takes without a storm */
 #define MISSED_PERIOD 512 /* packets */
 #define LOOPBACK 1        /* the index of that interface in every network namespace */
+#define STUCK_TIME (5 * NANOSECONDS_PER_SECOND)
 #define TTL 64
 #define WINDOW 1024
 #define MSS4 1460
@@ -58,6 +59,7 @@ struct raw {
     struct reply *ready; /* WAITING + FRAMES of them, for collect() */
     uint32_t ready_head, ready_count;
 
+    uint64_t stuck_since; /* monotonic: nothing has left since; 0: something has */
     uint64_t packets, refused, received;
     uint64_t missed, looked; /* and how many were received when that was looked up */
 };
@@ -90,7 +92,6 @@ static void reply_missing(struct raw *self, const struct probe *probe, const str
     reply->state = STATE_FILTERED;
     reply->reason = REASON_HOST_UNREACH;
     reply->from = route->source;
-    reply->rtt = 1;
 }
 
 /* How many more can be added before collect() takes some. */
@@ -111,7 +112,8 @@ static struct link *find_link(const struct raw *self, const struct route *route)
 
 static bool passes(int code)
 {
-    return code == ENOBUFS || code == EAGAIN || code == ENOMEM || code == EINTR;
+    return code == ENOBUFS || code == EAGAIN || code == ENOMEM || code == EINTR ||
+           code == ENETDOWN || code == ENXIO; /* a link that flaps */
 }
 
 static void build(struct raw *self, const struct probe *probe, const struct route *route,
@@ -203,6 +205,15 @@ static void take_back(struct raw *self, const struct probe *probes, size_t first
     }
 }
 
+/* Whether this machine has let nothing leave for so long that waiting is over. */
+static bool is_stuck(struct raw *self)
+{
+    uint64_t now = clock_monotonic();
+    if (!self->stuck_since)
+        self->stuck_since = now;
+    return now - self->stuck_since >= STUCK_TIME;
+}
+
 /* Sends what has been gathered of the probes before `end`. One that this machine does not let leave
  * gets a failure. Returns the first that is to be offered again; those after it which got a failure
  * already then get it twice, which costs nothing. */
@@ -216,9 +227,11 @@ static size_t send_gathered(struct raw *self, const struct probe *probes, const 
         size_t sent = link->class->send(link, self->frames + done, self->frame_count - done, &code);
         self->packets += sent;
         done += (unsigned)sent;
+        if (sent)
+            self->stuck_since = 0;
         if (done == self->frame_count)
             break;
-        if (passes(code)) {
+        if (passes(code) && !is_stuck(self)) {
             size_t first = places[done];
             self->refused++;
             self->frame_count = 0;

@@ -3,9 +3,12 @@
 
 #include "base/clock.h"
 
+#include <stdlib.h>
+
 #define MISSED_MAXIMUM 4
 #define CANARY_LOOKS 8 /* at ports, for one that can be asked */
-#define SLOW 4000.0    /* packets a second */
+#define SPARED 5
+#define SLOW 4000.0 /* packets a second */
 #define MOSTLY                                                                                     \
     0.7 /* of an epoch's canaries: when so many answer, one that does not is to blame              \
          */
@@ -73,14 +76,15 @@ void canaries_count(struct canaries *canaries, uint64_t packets, uint64_t refuse
     epoch->missed += missed;
 }
 
-uint32_t canaries_stride(double rate)
+uint32_t canaries_stride(const struct canaries *canaries)
 {
-    return rate < SLOW ? 3 : 8;
+    uint32_t stride = canaries->rate < SLOW ? 3 : 8;
+    return canaries->sparing ? SPARED * stride : stride;
 }
 
-uint32_t canaries_wanted(double rate)
+uint32_t canaries_wanted(const struct canaries *canaries)
 {
-    return rate < SLOW ? 12 : 24;
+    return canaries->rate < SLOW ? CANARY_MOST / 2 : CANARY_MOST;
 }
 
 /* The next one in turn whose last answer has come, or will not come any more: a port that is asked
@@ -103,8 +107,8 @@ bool canaries_next(struct canaries *canaries, uint64_t now, uint64_t grace, uint
 {
     struct canary_epoch *epoch = current(canaries);
     uint8_t tag = tag_of(canaries->epoch);
-    if (epoch->asked >= canaries_wanted(canaries->rate) || epoch->asked >= canaries->count ||
-        (uint64_t)epoch->asked * canaries_stride(canaries->rate) > epoch->packets)
+    if (epoch->asked >= canaries_wanted(canaries) || epoch->asked >= canaries->count ||
+        (uint64_t)epoch->asked * canaries_stride(canaries) > epoch->packets)
         return false;
     struct canary *canary = take_rested(canaries, now, grace);
     if (!canary)
@@ -130,8 +134,8 @@ void canaries_hear(struct canaries *canaries, uint64_t index, uint8_t tag, uint6
         canary->missed = 0;
         if (!canary->least || rtt < canary->least)
             canary->least = rtt;
-        epoch->heard++;
-        epoch->delay += rtt - canary->least;
+        if (epoch->heard < CANARY_MOST)
+            epoch->delays[epoch->heard++] = rtt - canary->least;
         return;
     }
 }
@@ -150,7 +154,7 @@ void canaries_turn(struct canaries *canaries, uint64_t now, uint64_t length)
     const struct canary_epoch *epoch = current(canaries);
     if (now - epoch->began < length)
         return;
-    uint32_t wanted = canaries_wanted(canaries->rate);
+    uint32_t wanted = canaries_wanted(canaries);
     wanted = canaries->count < wanted ? canaries->count : wanted;
     bool enough = epoch->asked >= wanted && wanted > 0;
     bool late = now - epoch->began > (epoch->asked ? 2 : 20) * length;
@@ -171,11 +175,26 @@ static void blame_silent(struct canaries *canaries, uint8_t tag)
     }
 }
 
+static int compare_delays(const void *one, const void *other)
+{
+    uint64_t first = *(const uint64_t *)one, second = *(const uint64_t *)other;
+    return first < second ? -1 : first > second;
+}
+
+/* Of most, so that a few hosts that take their time do not slow all down. */
+static double median_delay(struct canary_epoch *epoch)
+{
+    if (!epoch->heard)
+        return -1;
+    qsort(epoch->delays, epoch->heard, sizeof(*epoch->delays), compare_delays);
+    return (double)epoch->delays[epoch->heard / 2] / NANOSECONDS_PER_SECOND;
+}
+
 bool canaries_judge(struct canaries *canaries, uint64_t now, uint64_t grace,
                     struct epoch *ret_epoch)
 {
     while (canaries->judged < canaries->epoch) {
-        const struct canary_epoch *epoch = &canaries->epochs[canaries->judged % CANARY_EPOCHS];
+        struct canary_epoch *epoch = &canaries->epochs[canaries->judged % CANARY_EPOCHS];
         if (epoch->valid && epoch->heard < epoch->asked && now - epoch->ended < grace)
             return false;
         uint8_t tag = tag_of(canaries->judged++);
@@ -186,8 +205,7 @@ bool canaries_judge(struct canaries *canaries, uint64_t now, uint64_t grace,
             .rate = (double)epoch->packets / seconds,
             .asked = epoch->asked,
             .heard = epoch->heard,
-            .delay =
-                epoch->heard ? (double)epoch->delay / epoch->heard / NANOSECONDS_PER_SECOND : -1,
+            .delay = median_delay(epoch),
             .refused = epoch->refused,
             .missed = epoch->missed,
         };

@@ -9,8 +9,9 @@
 #include "scan/prober.h"
 #include "scan/steer.h"
 
-#define CANARIES 256 /* ports kept */
-#define CANARY_TAG 8 /* the first of the tags that are theirs */
+#define CANARIES 256   /* ports kept */
+#define CANARY_TAG 8   /* the first of the tags that are theirs */
+#define CANARY_MOST 24 /* asked in an epoch */
 #define CANARY_EPOCHS (PROBE_TAGS - CANARY_TAG)
 
 struct canary {
@@ -27,8 +28,8 @@ struct canary_epoch {
     uint64_t packets;      /* that left in it, of all kinds */
     uint64_t refused, missed;
     uint32_t asked, heard;
-    uint64_t delay; /* nanoseconds, summed over `heard` */
-    bool valid;     /* it is to be judged */
+    uint64_t delays[CANARY_MOST]; /* nanoseconds, of those heard */
+    bool valid;                   /* it is to be judged */
 };
 
 struct canaries {
@@ -40,7 +41,8 @@ struct canaries {
     uint64_t epoch;                            /* number of the current one */
     uint64_t judged;                           /* numbers below are done with */
     uint32_t cursor;                           /* the item to be asked next */
-    double rate;                               /* packets a second that are meant to leave */
+    bool sparing; /* fewer will do, because nothing but the user limits the rate */
+    double rate;  /* packets a second that are meant to leave */
 };
 
 void canaries_init(struct canaries *canaries, double rate, uint64_t now);
@@ -62,8 +64,8 @@ bool canaries_next(struct canaries *canaries, uint64_t now, uint64_t grace, uint
 
 /* How many packets of an epoch go to one canary, and how many canaries make an epoch: at low rates
  * a larger share and fewer, so that the loop does not take its time. */
-uint32_t canaries_stride(double rate);
-uint32_t canaries_wanted(double rate);
+uint32_t canaries_stride(const struct canaries *canaries);
+uint32_t canaries_wanted(const struct canaries *canaries);
 
 /* Takes the answer to a probe with a tag from CANARY_TAG on. */
 void canaries_hear(struct canaries *canaries, uint64_t index, uint8_t tag, uint64_t time);

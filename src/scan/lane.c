@@ -79,7 +79,7 @@ static int grow(struct lanes *lanes)
 int lanes_add(struct lanes *lanes, const struct plan *plan, uint64_t host, unsigned earlier,
               double rate, uint64_t check, uint64_t now)
 {
-    if (lanes_find(lanes, host))
+    if (lanes_find(lanes, host) || lanes->count == LANES)
         return 0;
     if (lanes->count == lanes->capacity && grow(lanes) < 0)
         return -ENOMEM;

@@ -9,6 +9,7 @@
 #include "scan/plan.h"
 #include "scan/recall.h"
 
+#define LANES 16384 /* at most; further hosts stay in the common passes */
 #define LANE_PASSES 32
 #define LANE_RECENT 64
 #define LANE_NO_CHECK UINT64_MAX

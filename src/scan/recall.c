@@ -91,6 +91,6 @@ bool recall_suffices(const struct recall *recall, const uint64_t *answers, unsig
     double heard = 0;
     for (unsigned i = 0; i < passes; i++)
         heard += (double)answers[i];
-    bool certain = recall->low >= wanted || heard / recall->low - heard < 1;
+    bool certain = recall->low >= wanted || heard / recall->low - heard < 1.5;
     return recall->estimate >= wanted && certain;
 }

@@ -17,6 +17,6 @@ struct recall {
 struct recall recall_estimate(const uint64_t *answers, unsigned passes, uint64_t silent);
 
 /* Whether that is enough: the estimate reaches `wanted`, and so does its lower bound, unless what
- * lies between them is not even one port. */
+ * lies between them is one port at most. */
 bool recall_suffices(const struct recall *recall, const uint64_t *answers, unsigned passes,
                      double wanted);

@@ -14,9 +14,10 @@ struct reply {
     uint64_t index;
     uint64_t position; /* of the probe, as submitted; 0 of a stateless prober */
     uint64_t rtt;      /* nanoseconds, of REPLY_ANSWER; 0: the prober does not know when it asked */
-    uint64_t time;     /* monotonic: when the answer came; of REPLY_ANSWER with `rtt` 0 */
-    uint64_t waited;   /* monotonic: the probe did not leave before, although it was taken; or 0 */
-    uint8_t tag;       /* of the probe that was answered */
+    uint64_t
+        time; /* monotonic: when the answer came; of REPLY_ANSWER with `rtt` 0; 0: nothing came */
+    uint64_t waited; /* monotonic: the probe did not leave before, although it was taken; or 0 */
+    uint8_t tag;     /* of the probe that was answered */
     enum reply_kind kind;
     enum port_state state;
     enum reason reason;

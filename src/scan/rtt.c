@@ -3,9 +3,9 @@
 
 #include "base/clock.h"
 
-void rtt_add(struct rtt *rtt, uint64_t nanoseconds)
+void rtt_add(struct rtt *rtt, uint64_t nanoseconds, bool certain)
 {
-    if (nanoseconds >= NANOSECONDS_PER_SECOND)
+    if (nanoseconds >= NANOSECONDS_PER_SECOND && !certain)
         return;
     uint32_t sample = (uint32_t)(nanoseconds / NANOSECONDS_PER_MICROSECOND);
     if (rtt->samples == 0) {

@@ -1,6 +1,7 @@
 /* How long to wait for an answer: smoothed round trips (RFC 6298), per host. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct rtt {
@@ -9,10 +10,10 @@ struct rtt {
     uint32_t samples;   /* saturates */
 };
 
-/* Adds a measured round trip in nanoseconds. One of a second or more is left out: the kernel sends
- * a SYN again after a second (RFC 6298 §2.1), and an answer cannot tell which of the two it means
- * (Karn and Partridge 1987). */
-void rtt_add(struct rtt *rtt, uint64_t nanoseconds);
+/* Adds a measured round trip in nanoseconds. One of a second or more is left out unless it is
+ * `certain` which asking was answered: the kernel sends a SYN again after a second (RFC 6298 §2.1),
+ * and an answer cannot tell which of the two it means (Karn and Partridge 1987). */
+void rtt_add(struct rtt *rtt, uint64_t nanoseconds, bool certain);
 
 /* How round trips are spread: a histogram with eight steps an octave, from a microsecond up. */
 #define RTT_STEPS 8

@@ -17,7 +17,7 @@
  * harm: its answer counts whenever it comes. */
 #define MINIMUM (100 * NANOSECONDS_PER_MILLISECOND)
 #define MINIMUM_STATELESS (25 * NANOSECONDS_PER_MILLISECOND)
-/* From the beginning of a pass to that of the next, times its number. */
+/* From the beginning of a pass to that of the next. */
 #define SPACING (100 * NANOSECONDS_PER_MILLISECOND)
 #define HOLD_MAXIMUM (180 * NANOSECONDS_PER_SECOND)
 /* For so long a pass that is over goes on taking what comes: all that was there by then, but not
@@ -114,8 +114,9 @@ int scan_restore_port(struct scan *scan, const struct port_record *record)
     placed.address = to.address;
     placed.port = to.port;
     if (record->rtt && record->from.family == ADDRESS_NONE) {
-        rtt_add(book_rtt(scan, plan_host(scan->plan, record->index)), record->rtt);
-        rtt_add(&scan->all, record->rtt);
+        rtt_add(book_rtt(scan, plan_host(scan->plan, record->index)), record->rtt,
+                scan->class->stateless);
+        rtt_add(&scan->all, record->rtt, scan->class->stateless);
         rtt_spread_add(&scan->spread, record->rtt);
     }
     return book_port(scan, &placed);
@@ -303,7 +304,7 @@ static struct recall current_recall(const struct scan *scan, unsigned passes)
         most += common / recall.low - common;
     }
     heard += common;
-    recall.known = heard > 0;
+    recall.known = recall.known && heard > 0;
     recall.estimate = heard / (heard + missing);
     recall.low = heard / (heard + most);
     return recall;
@@ -340,7 +341,7 @@ static void next_pass(struct scan *scan)
             scan->window = scan->window_maximum;
     }
     /* What keeps a path from carrying anything, be it for a moment, is to be over by then. */
-    scan->not_before = scan->pass_began + pass * SPACING;
+    scan->not_before = scan->pass_began + SPACING;
     scan->pass_began = scan->clock;
     scan->at.pass++;
     scan->at.position = 0;
@@ -432,6 +433,20 @@ static int open_prober(struct scan *scan, struct error *error)
     return 0;
 }
 
+/* Whether the last answers are still to be waited for: patience is measured by the hosts that have
+ * answered, and those that have not may be further away. What comes then may call for more passes.
+ */
+static bool wants_grace(struct scan *scan)
+{
+    bool given = scan->grace && scan->hosts_graced == scan->hosts_answered;
+    scan->grace = 0;
+    if (!scan->class->stateless || given || book_count_silent(scan) == 0)
+        return false;
+    scan->grace = book_grace(scan);
+    scan->hosts_graced = scan->hosts_answered;
+    return scan->clock < scan->sent + scan->grace;
+}
+
 int scan_run(struct scan *scan, struct scan_summary *ret_summary, struct error *error)
 {
     enum scan_end end = SCAN_COMPLETE;
@@ -443,10 +458,10 @@ int scan_run(struct scan *scan, struct scan_summary *ret_summary, struct error *
         failed = book_lanes(scan);
         if (failed)
             error_set(error, -failed, "no memory for the scan");
-        else if (is_satisfied(scan))
-            break;
-        else
+        else if (!is_satisfied(scan))
             next_pass(scan);
+        else if (!wants_grace(scan))
+            break;
     }
     if (!failed && end == SCAN_COMPLETE && scan->lanes.active) {
         scan->lanes_only = true;

@@ -22,13 +22,6 @@
 
 /* ---- the order ---- */
 
-static uint64_t index_at(const struct scan *scan, uint64_t position)
-{
-    if (scan->options.shards > 1)
-        position = scan->options.shard + position * scan->options.shards;
-    return order_at(&scan->order, position);
-}
-
 /* Adds the port that the host has refused before, when it is time to ask whether it still does. */
 static void check_host(struct scan *scan, uint64_t host, uint64_t position)
 {
@@ -51,10 +44,11 @@ static void batch_fill(struct scan *scan)
     uint64_t end =
         scan->positions - scan->at.position > WALK ? scan->at.position + WALK : scan->positions;
     uint8_t tag = (uint8_t)((scan->at.pass - 1) % PASS_TAGS);
+    const struct order order = pass_order(scan, scan->at.pass);
     scan->batch_count = scan->batch_done = 0;
     while (scan->at.position < end && scan->batch_count < BATCH - 1) {
         uint64_t position = scan->at.position++;
-        uint64_t index = index_at(scan, position);
+        uint64_t index = pass_index(scan, &order, scan->at.pass, position);
         if (ledger_get(&scan->ledger, index) != STATE_SILENT || book_has_failed(scan, index) ||
             (scan->lanes.count && lanes_find(&scan->lanes, plan_host(scan->plan, index))))
             continue;
@@ -127,7 +121,8 @@ static uint64_t turn_with_window(struct scan *scan)
 
 /* ---- with a stateless one ---- */
 
-uint64_t ask_patience(struct scan *scan)
+/* What the round trips that were heard make of it. */
+static uint64_t heard_patience(struct scan *scan)
 {
     const struct rtt_limits *limits = &scan->options.timeouts;
     uint64_t samples = scan->spread.count;
@@ -142,12 +137,18 @@ uint64_t ask_patience(struct scan *scan)
     return scan->patience;
 }
 
+uint64_t ask_patience(struct scan *scan)
+{
+    uint64_t patience = heard_patience(scan);
+    return patience > scan->grace ? patience : scan->grace;
+}
+
 static uint64_t epoch_length(struct scan *scan)
 {
     uint64_t length = scan->slowest / (CANARY_EPOCHS - 3);
-    double rate = scan->steer.rate;
-    uint64_t asking = (uint64_t)(canaries_wanted(rate) * canaries_stride(rate) / rate *
-                                 (double)NANOSECONDS_PER_SECOND);
+    const struct canaries *canaries = &scan->canaries;
+    uint64_t asking = (uint64_t)(canaries_wanted(canaries) * canaries_stride(canaries) /
+                                 scan->steer.rate * (double)NANOSECONDS_PER_SECOND);
     uint64_t least = EPOCH;
     if (scan->steer.ceiling > 0)
         least = scan->slowest < EPOCH_SETTLED ? scan->slowest : EPOCH_SETTLED;
@@ -166,6 +167,7 @@ static void steer(struct scan *scan)
     scan->refused = facts.refused;
     scan->missed = facts.missed;
     ask_patience(scan);
+    scan->canaries.sparing = scan->steer.limit == STEER_CEILING;
     canaries_turn(&scan->canaries, scan->clock, epoch_length(scan));
     while (canaries_judge(&scan->canaries, scan->clock, scan->slowest, &epoch)) {
         if (!steer_judge(&scan->steer, &epoch))
@@ -231,7 +233,7 @@ static uint64_t ask_pass(struct scan *scan)
             scan->sent = scan->clock;
         uint64_t end = scan->sent + ask_patience(scan);
         scan->paused = true;
-        if (book_count_silent(scan) == 0)
+        if (book_is_complete(scan))
             return 1;
         if (end <= scan->clock)
             return scan->lanes_only ? TICK : 1;
@@ -260,7 +262,8 @@ static uint64_t turn_stateless(struct scan *scan)
     scan->lanes_turn = !scan->lanes_turn || !passes;
     uint64_t lanes = scan->lanes.active && scan->lanes_turn ? ask_lanes(scan) : TICK;
     uint64_t pass = ask_pass(scan);
-    return lanes < pass ? lanes : pass;
+    uint64_t wait = lanes < pass ? lanes : pass;
+    return wait < TICK ? wait : TICK;
 }
 
 uint64_t ask_turn(struct scan *scan)
@@ -278,7 +281,7 @@ bool ask_is_over(struct scan *scan)
     if (scan->lanes_only)
         return scan->lanes.active == 0;
     return !scan->class->stateless || scan->clock >= scan->sent + ask_patience(scan) ||
-           book_count_silent(scan) == 0;
+           book_is_complete(scan);
 }
 
 const char *ask_limit(struct scan *scan)
@@ -298,5 +301,7 @@ const char *ask_limit(struct scan *scan)
     }
     if (scan->steer.limit == STEER_BLIND && scan->packets < (uint64_t)STEER_START)
         return NULL; /* too few for it to have mattered */
+    if (scan->steer.limit == STEER_PROCESSOR && scan->clock - scan->began < NANOSECONDS_PER_SECOND)
+        return NULL;
     return steer_limit_text(&scan->steer, scan->limit_text);
 }

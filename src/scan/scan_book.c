@@ -86,6 +86,16 @@ uint64_t book_count_silent(const struct scan *scan)
     return scan->ledger.counts[STATE_SILENT] - others - book_count_failed(scan);
 }
 
+bool book_is_complete(const struct scan *scan)
+{
+    uint64_t silent = scan->ledger.counts[STATE_SILENT] - (scan->plan->count - scan->positions);
+    uint64_t failed; /* at most */
+    if (__builtin_mul_overflow(scan->failed_hosts.count, scan->plan->ports->size, &failed) ||
+        silent <= failed + scan->failed_ports.count)
+        return book_count_silent(scan) == 0;
+    return false;
+}
+
 static struct port_record make_record(const struct scan *scan, uint64_t index)
 {
     struct endpoint to = plan_endpoint(scan->plan, index);
@@ -165,10 +175,7 @@ static unsigned pass_of_tag(const struct scan *scan, uint8_t tag)
 /* When the probe of a pass was sent, or 0. */
 static uint64_t find_sent(const struct scan *scan, const struct reply *reply, unsigned pass)
 {
-    uint64_t position = order_position(&scan->order, reply->index);
-    if (scan->options.shards > 1)
-        position /= scan->options.shards;
-    uint64_t sent = sent_log_time(&scan->log, pass, position);
+    uint64_t sent = sent_log_time(&scan->log, pass, pass_position(scan, pass, reply->index));
     return sent && reply->waited > sent ? reply->waited : sent;
 }
 
@@ -189,7 +196,7 @@ static void place_in_time(const struct scan *scan, const struct reply *reply,
         record->tries = pass_of_tag(scan, reply->tag % PASS_TAGS);
         sent = find_sent(scan, reply, record->tries);
     }
-    if (!record->rtt && sent)
+    if (!record->rtt && sent && reply->time)
         record->rtt = reply->time > sent ? reply->time - sent : 1;
 }
 
@@ -227,8 +234,8 @@ static int take_answer(struct scan *scan, const struct reply *reply)
             rtt_spread_add(&scan->spread, record.rtt);
     }
     if (reply->from.family == ADDRESS_NONE && record.rtt) {
-        rtt_add(rtt, record.rtt);
-        rtt_add(&scan->all, record.rtt);
+        rtt_add(rtt, record.rtt, scan->class->stateless);
+        rtt_add(&scan->all, record.rtt, scan->class->stateless);
     }
     return book_port(scan, &record);
 }
@@ -314,4 +321,25 @@ int book_lanes(struct scan *scan)
         scan->lanes.earlier_answers += heard;
     }
     return 0;
+}
+
+/* A router that looks for a host in vain says so as late as three time-outs of a second are over.
+ */
+#define GRACE_MARGIN (250 * NANOSECONDS_PER_MILLISECOND)
+
+uint64_t book_grace(struct scan *scan)
+{
+    const struct rtt_limits *limits = &scan->options.timeouts;
+    uint64_t ports = scan->plan->ports->size, grace = 0;
+    if (!scan->watch.count || scan->ledger.sparse)
+        return limits->initial;
+    for (uint64_t host = 0; host < scan->watch.count; host++) {
+        uint64_t index = ledger_next_silent(&scan->ledger, host * ports);
+        if (index >= (host + 1) * ports || !scan_asks(scan, index) || book_has_failed(scan, index))
+            continue;
+        uint64_t timeout = rtt_timeout(book_rtt(scan, host), &scan->all, 2, limits) / 2;
+        timeout += GRACE_MARGIN;
+        grace = timeout > grace ? timeout : grace;
+    }
+    return grace;
 }

@@ -53,10 +53,13 @@ struct scan {
     struct watch watch;
     uint64_t pass_began; /* monotonic */
     uint64_t not_before; /* monotonic: the pass asks nothing before */
-    bool paused;   /* nothing leaves at the pace of `steer`, so that canaries tell nothing of it */
-    uint64_t sent; /* monotonic: when the last probe left */
-    uint64_t patience; /* nanoseconds for which answers are waited for; see ask_patience() */
-    uint64_t slowest;  /* nanoseconds that answers may take, without the least that is waited for */
+    bool paused;    /* nothing leaves at the pace of `steer`, so that canaries tell nothing of it */
+    uint64_t grace; /* nanoseconds that the slowest host, or one not heard yet, is given in the
+                       end; 0 before */
+    uint64_t hosts_graced; /* how many hosts had answered when that was given */
+    uint64_t sent;         /* monotonic: when the last probe left */
+    uint64_t patience;     /* nanoseconds for which answers are waited for; see ask_patience() */
+    uint64_t slowest; /* nanoseconds that answers may take, without the least that is waited for */
     uint64_t patience_samples; /* that both were worked out from */
     const char *limit;         /* what holds the speed down, or NULL */
     char limit_text[STEER_TEXT_SIZE];
@@ -71,6 +74,40 @@ struct scan {
     double probe_rate, position_rate; /* a second, smoothed */
 };
 
+/* ---- the order of a pass ---- */
+
+/* Each pass has an order of its own, so that what was lost together is not asked together again:
+ * the first that of the scan, each later one a permutation of its positions. */
+static inline struct order pass_order(const struct scan *scan, unsigned pass)
+{
+    struct order order;
+    const struct key key = key_from_seed(mix64(scan->options.seed) + pass);
+    order_init(&order, scan->positions, &key);
+    return order;
+}
+
+static inline uint64_t pass_index(const struct scan *scan, const struct order *order, unsigned pass,
+                                  uint64_t position)
+{
+    if (pass > 1)
+        position = order_at(order, position);
+    if (scan->options.shards > 1)
+        position = scan->options.shard + position * scan->options.shards;
+    return order_at(&scan->order, position);
+}
+
+static inline uint64_t pass_position(const struct scan *scan, unsigned pass, uint64_t index)
+{
+    uint64_t position = order_position(&scan->order, index);
+    if (scan->options.shards > 1)
+        position /= scan->options.shards;
+    if (pass > 1) {
+        const struct order order = pass_order(scan, pass);
+        position = order_position(&order, position);
+    }
+    return position;
+}
+
 /* ---- scan_book.c: what came ---- */
 
 struct rtt *book_rtt(struct scan *scan, uint64_t host);
@@ -80,6 +117,7 @@ struct rtt *book_rtt(struct scan *scan, uint64_t host);
 bool book_has_failed(const struct scan *scan, uint64_t index);
 uint64_t book_count_failed(const struct scan *scan);
 uint64_t book_count_silent(const struct scan *scan);
+bool book_is_complete(const struct scan *scan); /* whether none is, which is cheaper to say */
 
 /* How many hosts have ports in our shard: a walk over all of them where that is not arithmetic. */
 uint64_t book_count_hosts(const struct scan *scan);
@@ -91,6 +129,10 @@ int book_reply(struct scan *scan, const struct reply *reply);
 
 /* Gives hosts that answer only so often lanes; at the end of a pass. */
 int book_lanes(struct scan *scan);
+
+/* How long, in nanoseconds, hosts with silent ports may take to answer: as they have done, or as
+ * --timeout says of those that have not. */
+uint64_t book_grace(struct scan *scan);
 
 int book_silence(struct scan *scan); /* a state only now that every try was made */
 

@@ -14,7 +14,7 @@
 struct epoch {
     double rate;           /* packets a second that left in it */
     uint32_t asked, heard; /* canaries */
-    double delay; /* mean of what the canaries' round trips were above their own least, seconds;
+    double delay; /* median of what the canaries' round trips were above their own least, seconds;
                      negative: unknown */
     uint64_t refused, missed; /* packets that this machine did not let out or in */
 };

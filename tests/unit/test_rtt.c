@@ -22,7 +22,7 @@ static struct rtt measured(uint64_t nanoseconds, unsigned times)
 {
     struct rtt rtt = {0};
     while (times--)
-        rtt_add(&rtt, nanoseconds);
+        rtt_add(&rtt, nanoseconds, false);
     return rtt;
 }
 
@@ -31,14 +31,14 @@ static void round_trips_are_smoothed_as_tcp_does(void **state)
 {
     (void)state;
     struct rtt rtt = {0};
-    rtt_add(&rtt, 80 * MS);
+    rtt_add(&rtt, 80 * MS, false);
     assert_int_equal(rtt.smoothed, 80000);
     assert_int_equal(rtt.variation, 40000);
     assert_int_equal(rtt.samples, 1);
-    rtt_add(&rtt, 160 * MS);
+    rtt_add(&rtt, 160 * MS, false);
     assert_int_equal(rtt.variation, (3 * 40000 + 80000) / 4);
     assert_int_equal(rtt.smoothed, (7 * 80000 + 160000) / 8);
-    rtt_add(&rtt, 10 * MS);
+    rtt_add(&rtt, 10 * MS, false);
     assert_int_equal(rtt.variation, (3 * 50000 + 80000) / 4);
     assert_int_equal(rtt.smoothed, (7 * 90000 + 10000) / 8);
     assert_int_equal(rtt.samples, 3);
@@ -50,10 +50,10 @@ static void ambiguous_round_trips_are_left_out(void **state)
     (void)state;
     struct rtt rtt = measured(20 * MS, 3);
     const struct rtt before = rtt;
-    rtt_add(&rtt, NANOSECONDS_PER_SECOND);
-    rtt_add(&rtt, UINT64_MAX);
+    rtt_add(&rtt, NANOSECONDS_PER_SECOND, false);
+    rtt_add(&rtt, UINT64_MAX, false);
     assert_memory_equal(&rtt, &before, sizeof(rtt));
-    rtt_add(&rtt, NANOSECONDS_PER_SECOND - 1);
+    rtt_add(&rtt, NANOSECONDS_PER_SECOND - 1, false);
     assert_int_equal(rtt.samples, 4);
 }
 
@@ -67,7 +67,7 @@ static void it_settles_on_a_steady_path(void **state)
     assert_int_equal(loopback.smoothed, 0);
     assert_int_equal(loopback.samples, 5);
     struct rtt long_lived = {.smoothed = 5, .variation = 1, .samples = UINT32_MAX};
-    rtt_add(&long_lived, 5000);
+    rtt_add(&long_lived, 5000, false);
     assert_int_equal(long_lived.samples, UINT32_MAX);
 }
 
@@ -115,7 +115,7 @@ static void few_answers_come_too_late(void **state)
     for (uint64_t i = 0; i < 10000; i++) {
         const uint64_t sample = 200 * MS + mix64(i) % (200 * MS);
         late += i >= 10 && sample > rtt_timeout(&rtt, &unknown, 1, &limits);
-        rtt_add(&rtt, sample);
+        rtt_add(&rtt, sample, false);
     }
     assert_true(late < 100);
 }
