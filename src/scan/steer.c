@@ -116,7 +116,7 @@ static bool fall(struct steer *steer, const struct epoch *epoch, enum steer_limi
     double carried = epoch->rate * passed;
     if (steer->fallen_from <= 0) {
         steer->fallen_from = steer->rate;
-        steer->fallen_share = steer->asked > 0 ? steer->heard / steer->asked : 0;
+        steer->fallen_share = epoch->asked ? (double)epoch->heard / epoch->asked : 0;
     }
     steer->limit = trouble;
     steer->good = 0;
