@@ -419,7 +419,9 @@ const struct option scan_options[] = {
      .maximum = 1000000000},
     {.names = "--in-flight --max-parallelism",
      .argument = "N",
-     .help = "wait for at most N answers at the same time (default 10000)",
+     .help =
+         "with -sT, wait for at most N answers at the same time (default 10000); raw probes are "
+         "bounded by --rate alone",
      .kind = OPTION_NUMBER,
      .offset = FIELD(in_flight),
      .minimum = 1,

@@ -88,7 +88,6 @@ int lanes_add(struct lanes *lanes, const struct plan *plan, uint64_t host, unsig
         .host = host,
         .next = first_index(plan, host),
         .rate = fmax(RATE_LEAST, SLOWER * rate),
-        .began = now,
         .pass = 1,
         .earlier = earlier,
         .check = check,
@@ -147,7 +146,7 @@ static bool is_satisfied(const struct lane *lane, const struct lane_options *opt
 
 /* The pass is over and its answers have had their time. Returns whether there is another. */
 static bool next_pass(const struct lanes *lanes, struct lane *lane, const struct plan *plan,
-                      const struct ledger *ledger, const struct lane_options *options, uint64_t now)
+                      const struct ledger *ledger, const struct lane_options *options)
 {
     if (is_satisfied(lane, options, count_silent(lanes, lane, plan, ledger)))
         return false;
@@ -163,7 +162,6 @@ static bool next_pass(const struct lanes *lanes, struct lane *lane, const struct
         lane->first = lane->pass; /* what it loses now is another thing */
     lane->pass++;
     lane->next = first_index(plan, lane->host);
-    lane->began = now;
     lane->resting = false;
     lane->checks = lane->check_answers = 0;
     lane->window = lane->window_answers = 0;
@@ -222,7 +220,7 @@ bool lanes_next(struct lanes *lanes, const struct plan *plan, const struct ledge
     while (deadlines_first(&lanes->due, &number, &due) && due <= now) {
         struct lane *lane = &lanes->items[number];
         if (is_gone(lane, now) ||
-            (lane->resting && !next_pass(lanes, lane, plan, ledger, options, now))) {
+            (lane->resting && !next_pass(lanes, lane, plan, ledger, options))) {
             deadlines_remove(&lanes->due, number);
             lanes->active--;
             continue;

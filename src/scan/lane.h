@@ -18,7 +18,6 @@ struct lane {
     uint64_t host;
     uint64_t next;    /* the index to be looked at next in this pass */
     double rate;      /* probes a second */
-    uint64_t began;   /* monotonic: the pass */
     bool resting;     /* all of the pass was asked: its last answers are waited for */
     unsigned pass;    /* from 1 */
     unsigned earlier; /* common passes before that */
