@@ -172,13 +172,13 @@ class Losses(LabTest):
         self.all_are_wanted(network("198.18.1.0/26", "open 10%", "silent 30%", "loss 5%"))
 
     def test_bursts(self):
-        """Each begins after 2,500 packets on average and lasts a millisecond. Ports lost in one
-        burst are asked near one another in the next pass too, where one burst may take all of them
-        again. For a tenth of the ports to be in one, at 100,000 packets a second, it has to last
-        13 ms: of the five in a pass one does so once in 80,000 runs."""
+        """Each begins after 2,500 packets on average and lasts a millisecond. Each pass has an order
+        of its own, so that what one burst took is not asked together again: in 40 scans at most 31 of
+        9,407 ports were missed, where it had been up to 275 with one order for all passes. The bound
+        is six times that."""
         lab = self.lab(network("198.18.1.0/26", "open 10%", "silent 30%", "burst 0.04% 1ms"))
         found = self.scan(lab, "1-200", "198.18.1.0/26", words=("-sS", "--rate", "100000"))
-        self.assertLess(len(found.missed), 0.1 * found.answering)
+        self.assertLess(len(found.missed), 0.02 * found.answering)
         self.assertGreater(lab.counters()["burst_out"], 0)
 
     def test_a_bottleneck(self):
