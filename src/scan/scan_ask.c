@@ -177,18 +177,34 @@ static void steer(struct scan *scan)
     }
 }
 
-/* Asks canaries as far as the pace lets them. */
-static void ask_canaries(struct scan *scan)
+/* The canaries that are due; returns how many. */
+static uint32_t take_canaries(struct scan *scan, struct probe probes[static EXTRAS])
 {
-    struct probe probes[EXTRAS];
     uint32_t count = 0;
     while (count < EXTRAS && canaries_next(&scan->canaries, scan->clock, scan->slowest,
                                            &probes[count].index, &probes[count].tag)) {
         probes[count].to = plan_endpoint(scan->plan, probes[count].index);
         probes[count++].position = UINT64_MAX; /* of no pass */
     }
-    if (count)
-        pace_spend(&scan->pace, (uint32_t)scan->class->submit(scan->prober, probes, count));
+    return count;
+}
+
+/* Hands over `allowed` probes with canaries at random places among them: the first ones of a burst
+ * find room in a queue which the rest of it overruns, and would know nothing of the loss. Returns
+ * whether all were taken. */
+static bool submit_with_canaries(struct scan *scan, uint32_t allowed)
+{
+    struct probe canaries[EXTRAS];
+    uint32_t count = allowed ? take_canaries(scan, canaries) : 0, done = 0;
+    bool taken = true;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t from = i * allowed / count, to = (i + 1) * allowed / count;
+        uint32_t place = from + (uint32_t)(mix64(scan->clock + i) % (to - from + 1));
+        taken = taken && batch_submit(scan, place - done);
+        done = place;
+        pace_spend(&scan->pace, (uint32_t)scan->class->submit(scan->prober, &canaries[i], 1));
+    }
+    return taken && batch_submit(scan, allowed - done);
 }
 
 /* Asks what is due in the lanes, as far as the pace lets them. Returns how long to wait. */
@@ -245,9 +261,7 @@ static uint64_t ask_pass(struct scan *scan)
     }
     steer(scan);
     uint32_t allowed = pace_allow(&scan->pace, wanted, scan->clock);
-    if (allowed)
-        ask_canaries(scan);
-    if (!batch_submit(scan, allowed))
+    if (!submit_with_canaries(scan, allowed))
         return SHORTAGE_STATELESS;
     uint64_t wait = allowed < wanted ? pace_wait(&scan->pace) : 0;
     return wait < TICK ? wait : TICK;

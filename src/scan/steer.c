@@ -20,6 +20,7 @@
 #define SWELL 0.005   /* seconds by which round trips may grow without being noticed */
 #define POOLED 8      /* epochs that are looked at together */
 #define MEMORY 4000.0 /* canaries from which the usual share is known */
+#define PRIOR 24.0    /* canaries that a guess is worth */
 #define BUSY 0.8      /* of the rate: a machine that sends less is at its end */
 #define HOPELESS 0.4  /* a path that loses more than the rest at any rate is none to hurry on */
 #define DEEP 0.25     /* of the rate before the falls: low enough to tell */
@@ -31,7 +32,8 @@ void steer_init(struct steer *steer, double minimum, double maximum)
     *steer = (struct steer){
         .minimum = minimum > STEER_LEAST ? minimum : STEER_LEAST,
         .maximum = maximum > 0 ? maximum : INFINITY,
-        .share = 1, /* until shown otherwise */
+        .share = 1, /* until shown otherwise, by more than one canary */
+        .share_weight = PRIOR,
         .delay = -1,
         .limit = STEER_BLIND,
     };
@@ -157,6 +159,8 @@ static bool rise(struct steer *steer, const struct epoch *epoch)
     }
     if (steer->ceiling > 0 && steer->rate > FORGOTTEN * steer->ceiling)
         steer->ceiling = 0;
+    if (epoch->heard < steer->share * epoch->asked / 2)
+        return false; /* too few to be trouble, and no encouragement */
     if (steer->ceiling <= 0) {
         steer->limit = STEER_SEEKING;
         return set_rate(steer, steer->rate * RISE_SEEKING);

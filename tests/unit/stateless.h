@@ -68,6 +68,7 @@ struct world {
     uint64_t cancel_after;   /* probes after which `cancelled` becomes true; 0: never */
     uint64_t probe_duration; /* nanoseconds that handing over a probe takes */
     uint64_t dies_at;        /* probes after which nothing of the first host answers; 0: never */
+    double line, queue;      /* packets a second that the path carries, and wait for it; 0: any */
 
     /* What the test and the prober share. */
     struct address_set targets;
@@ -76,6 +77,7 @@ struct world {
     struct scan *scan;
     atomic_bool cancelled;
     uint64_t began, batches, dice, refused;
+    uint64_t line_free;     /* when the line has carried all that waits */
     struct asking *askings; /* each probe that was taken, in order */
     uint64_t asking_count, asking_room;
     unsigned *pass; /* in which the first answer that was let out was asked for, by index, or 0 */
@@ -168,6 +170,19 @@ static inline bool bucket_take(uint64_t host, double limit, uint64_t time)
     return true;
 }
 
+/* When a packet that leaves at `time` has passed the line, or 0 if its queue was full. */
+static inline uint64_t line_pass(uint64_t time)
+{
+    if (world.line <= 0)
+        return time;
+    const uint64_t free_at = world.line_free > time ? world.line_free : time;
+    const double each = (double)SECOND / world.line;
+    if ((double)(free_at - time) > world.queue * each)
+        return 0;
+    world.line_free = free_at + (uint64_t)each;
+    return world.line_free;
+}
+
 static inline void fake_add(struct fake *fake, const struct event *event, uint64_t time)
 {
     assert_true(fake->free_count > 0);
@@ -221,7 +236,8 @@ static inline void fake_start(struct fake *fake, const struct probe *probe)
             &(struct event){.reply = {.index = UINT64_MAX}, .counts = true, .pass = event.pass},
             leaves);
     }
-    if (truth.nature == DEAD || chance() < world.loss ||
+    leaves = line_pass(leaves);
+    if (!leaves || truth.nature == DEAD || chance() < world.loss ||
         (world.dies_at && host == 0 && world.asking_count > world.dies_at) ||
         (truth.limit > 0 && !bucket_take(host, truth.limit, leaves)))
         return;

@@ -368,6 +368,36 @@ static struct truth troubled(uint64_t index)
     return (struct truth){.nature = port % 3 ? REFUSING : LISTENING, .rtt = 10 * MS};
 }
 
+static struct truth far(uint64_t index)
+{
+    return (struct truth){.nature = index % 64 ? REFUSING : LISTENING,
+                          .rtt = 20 * MS + mix64(index) % (5 * MS)};
+}
+
+/* Nobody says how much the line carries. Its queue takes in the first probes of each burst even when
+ * it is overrun, and canaries that were always among those would never hear of it. */
+static void a_line_is_filled_and_not_overrun(void **state)
+{
+    (void)state;
+    const double lines[] = {3000, 20000, 100000};
+    for (unsigned i = 0; i < 3; i++) {
+        struct report report;
+        const struct scan_options options = patient();
+        world_init(far, 256, (uint16_t)(lines[i] / 20));
+        world.line = lines[i];
+        world.queue = lines[i] / 20;
+        const struct scan_summary summary = run(&options, &report);
+        assert_int_equal(assert_no_lies(&report), 0);
+        assert_int_equal(report.port_count, world.plan.count);
+        assert_int_equal(summary.filtered, 0);
+        const double ideal = (double)world.plan.count / world.line * (double)SECOND;
+        assert_true((double)summary.duration < 1.7 * ideal);
+        assert_true((double)world.asking_count < 1.6 * (double)world.plan.count);
+        report_release(&report);
+        world_release(NULL);
+    }
+}
+
 static void failures_are_errors_and_never_states(void **state)
 {
     (void)state;
@@ -648,6 +678,7 @@ int main(void)
         WORLD(lanes_keep_to_the_rate_as_well),
         WORLD(the_least_rate_is_kept_to),
         WORLD(a_path_that_carries_all_is_used),
+        WORLD(a_line_is_filled_and_not_overrun),
         WORLD(failures_are_errors_and_never_states),
         WORLD(a_pass_waits_for_what_left_late),
         WORLD(shards_are_all_of_it_once),
