@@ -1,6 +1,8 @@
 /* The lanes of hosts that answer only so often. */
 #include "scan/lane.h"
 
+#include "scan/chance.h"
+
 #include "base/clock.h"
 #include "base/random.h"
 
@@ -15,7 +17,8 @@
 #define CHECK_PERIOD 8 /* ports between two checks */
 #define GONE_PROBES 64
 #define GONE_TIME (3 * NANOSECONDS_PER_SECOND)
-#define LATE 0.1 /* of a pass's answers, coming in the next one: the lane is too fast still */
+#define LATE 0.1   /* of a pass's answers, coming in the next one: the lane is too fast still */
+#define DEAF 0.005 /* so improbable is it that chance alone leaves so many checks unanswered */
 
 void lanes_release(struct lanes *lanes)
 {
@@ -144,6 +147,18 @@ static bool is_satisfied(const struct lane *lane, const struct lane_options *opt
     return passes >= 2; /* nothing more came, twice */
 }
 
+static bool is_deaf(unsigned heard, unsigned asked, double share)
+{
+    return 2 * heard <= asked && chance_of_at_most(heard, asked, share) < DEAF;
+}
+
+/* Whether more came in a pass than the path has lost of what was asked for in the one before. */
+static bool came_late(double answers, double before, double share)
+{
+    double lost = fmax(LATE, 1 - share) * before;
+    return answers > lost + 3 * sqrt(lost) + 1;
+}
+
 /* The pass is over and its answers have had their time. Returns whether there is another. */
 static bool next_pass(const struct lanes *lanes, struct lane *lane, const struct plan *plan,
                       const struct ledger *ledger, const struct lane_options *options)
@@ -153,8 +168,8 @@ static bool next_pass(const struct lanes *lanes, struct lane *lane, const struct
     double answers = (double)lane->answers[lane->pass - 1];
     bool comparable = lane->pass - lane->first >= 2;
     double before = comparable ? (double)lane->answers[lane->pass - 2] : answers;
-    bool deaf = lane->checks >= 3 && 2 * lane->check_answers < lane->checks;
-    if (deaf || (comparable && answers > LATE * before)) {
+    if (is_deaf(lane->check_answers, lane->checks, options->share) ||
+        (comparable && came_late(answers, before, options->share))) {
         lane->rate = fmax(RATE_LEAST, lane->rate / 2);
         lane->settled = lane->doubtful = true;
     }
@@ -179,11 +194,12 @@ static bool is_gone(const struct lane *lane, uint64_t now)
 /* What the host has answered up to now was little where nothing limits it: the rate rises as long
  * as the checks are answered, and goes back to the last good one when they are not. Returns how
  * long to leave the host in peace: one that counts by the second has nothing left for this one. */
-static uint64_t adapt(struct lane *lane)
+static uint64_t adapt(struct lane *lane, double share)
 {
     unsigned missing = lane->window - lane->window_answers;
+    bool deaf = is_deaf(lane->window_answers, lane->window, share);
     lane->window = lane->window_answers = 0;
-    if (missing < WINDOW / 2) {
+    if (!deaf) {
         lane->good = lane->rate;
         if (missing <= 1 && !lane->settled)
             lane->rate = fmin(RATE_MOST, lane->rate * 2);
@@ -231,7 +247,7 @@ bool lanes_next(struct lanes *lanes, const struct plan *plan, const struct ledge
             set_due(lanes, number, now + options->patience);
             continue;
         }
-        uint64_t rest = lane->window >= WINDOW ? adapt(lane) : 0;
+        uint64_t rest = lane->window >= WINDOW ? adapt(lane, options->share) : 0;
         if (rest) {
             set_due(lanes, number, now + rest);
             continue;

@@ -59,6 +59,7 @@ struct lane_options {
     unsigned tries;    /* passes of a lane at most */
     double recall;     /* that is enough */
     uint64_t patience; /* nanoseconds that answers may take */
+    double share;      /* of probes that the path carries, above 0 and below 1 */
 };
 
 void lanes_release(struct lanes *lanes);

@@ -218,6 +218,7 @@ static uint64_t ask_lanes(struct scan *scan)
         .tries = scan->options.tries,
         .recall = scan->options.recall,
         .patience = ask_patience(scan),
+        .share = scan->watch.share,
     };
     while (count < allowed && lanes_next(&scan->lanes, scan->plan, &scan->ledger, &options,
                                          scan->clock, &probes[count].index)) {

@@ -1,6 +1,8 @@
 /* The watch over hosts that answer only so often. */
 #include "scan/watch.h"
 
+#include "scan/chance.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -11,7 +13,8 @@
 #define UNSURE 0.95     /* no loss seen is not no loss */
 #define LATE_TIMES 3    /* as large as the median of all hosts */
 #define LATE_MARGIN 0.05
-#define SAMPLE 1023 /* hosts by which the others are measured */
+#define SAMPLE 1023   /* hosts by which the others are measured */
+#define MISTAKEN 0.05 /* hosts of all, a pass, that may be taken for limited by chance */
 
 int watch_init(struct watch *watch, uint64_t hosts)
 {
@@ -99,12 +102,12 @@ void watch_measure(struct watch *watch, double share)
     watch->limit = fmin(LATE_TIMES * median + LATE_MARGIN, fmax(LATE_SHARE, LATE_MOST * median));
 }
 
-/* Fewer answers than chance explains on this path: two and a half standard deviations and one. */
+/* Fewer answers than chance explains on this path, of so many hosts. */
 static bool leaves_unanswered(const struct watch *watch, const struct host_watch *watched)
 {
-    double expected = watched->checks * watch->share;
-    double tolerance = 1 + 2.5 * sqrt(expected * (1 - watch->share));
-    return watched->checks >= 3 && watched->answers < expected - tolerance;
+    return watched->checks >= 3 &&
+           chance_of_at_most(watched->answers, watched->checks, watch->share) <
+               MISTAKEN / (double)watch->count;
 }
 
 bool watch_is_limited(struct watch *watch, uint64_t host, uint32_t *ret_heard, uint32_t *ret_late)

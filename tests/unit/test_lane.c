@@ -22,7 +22,8 @@ static struct plan plan;
 static struct ledger ledger;
 static struct lanes lanes;
 static uint64_t now;
-static const struct lane_options options = {.tries = 8, .recall = 0.999, .patience = 100 * MS};
+static const struct lane_options options = {
+    .tries = 8, .recall = 0.999, .patience = 100 * MS, .share = 0.95};
 
 static int open_lanes(void **state)
 {

@@ -141,6 +141,24 @@ static void what_was_lost_is_found_later(void **state)
     assert_in_range(covered, 10, 15);
 }
 
+/* What a path loses by chance is nobody's limit: no host is asked slowly for it. */
+static void a_path_that_loses_is_no_limit(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 8; i++) {
+        struct report report;
+        const struct scan_options options = patient();
+        world_init(mixed, 64, 500);
+        world.loss = 0.12;
+        world.dice = i << 32;
+        const struct scan_summary summary = run(&options, &report);
+        assert_in_range(assert_no_lies(&report), 0, 60);
+        assert_true(summary.duration < 5 * SECOND);
+        report_release(&report);
+        world_release(NULL);
+    }
+}
+
 /* Most are near; a few answer so late that the next pass has begun. */
 static struct truth near_and_far(uint64_t index)
 {
@@ -374,8 +392,8 @@ static struct truth far(uint64_t index)
                           .rtt = 20 * MS + mix64(index) % (5 * MS)};
 }
 
-/* Nobody says how much the line carries. Its queue takes in the first probes of each burst even when
- * it is overrun, and canaries that were always among those would never hear of it. */
+/* Nobody says how much the line carries. Its queue takes in the first probes of each burst even
+ * when it is overrun, and canaries that were always among those would never hear of it. */
 static void a_line_is_filled_and_not_overrun(void **state)
 {
     (void)state;
@@ -668,6 +686,7 @@ int main(void)
         WORLD(one_pass_is_enough_when_all_answer),
         WORLD(silence_alone_ends_after_three_tries),
         WORLD(what_was_lost_is_found_later),
+        WORLD(a_path_that_loses_is_no_limit),
         WORLD(late_answers_know_their_pass),
         WORLD(the_first_answer_counts),
         WORLD(a_machine_that_takes_little_loses_nothing),

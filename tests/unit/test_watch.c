@@ -132,11 +132,11 @@ static void checks_are_spread_over_the_pass(void **state)
     assert_int_equal(checks, WATCH_CHECKS);
 }
 
-/* One answer of several may be luck. */
-static void a_host_that_leaves_its_checks_unanswered(void **state)
+/* One answer of several may be luck, and three of six what the path has lost, of so many hosts. On
+ * a path that loses half of all, no silence of six is a proof. */
+static void assert_found(double share)
 {
     uint32_t port, heard, late;
-    (void)state;
     for (unsigned answers = 0; answers <= WATCH_CHECKS; answers++) {
         watch_hear(&watch, answers, 5, true, true);
         for (unsigned i = 0; i < WATCH_CHECKS; i++)
@@ -144,12 +144,20 @@ static void a_host_that_leaves_its_checks_unanswered(void **state)
         for (unsigned i = 0; i < answers; i++)
             watch_check_answer(&watch, answers);
     }
-    watch_measure(&watch, 1);
+    watch_measure(&watch, share);
     for (unsigned answers = 0; answers <= WATCH_CHECKS; answers++)
-        assert_int_equal(watch_is_limited(&watch, answers, &heard, &late), answers <= 3);
+        assert_int_equal(watch_is_limited(&watch, answers, &heard, &late),
+                         share > 0.5 && answers <= 2);
     /* A new pass checks anew. */
     assert_true(watch_check(&watch, 0, 0, &port));
     assert_false(is_limited(0)); /* once is too little */
+}
+
+static void a_host_that_leaves_its_checks_unanswered(void **state)
+{
+    (void)state;
+    assert_found(1);
+    assert_found(0.5);
 }
 
 /* Duplicates make no more answers than there were questions. */
