@@ -41,6 +41,8 @@ struct prober_facts {
         refused;     /* packets that this machine did not let leave, and that were not sent again */
     uint64_t missed; /* answers that this machine had no room for */
     const char *limit; /* what holds the capacity down ("file descriptors", …), or NULL */
+    const char *link;  /* by which most packets leave: a name of link.def, or NULL for sockets */
+    const char *link_reason; /* why it is that one and not one before it in link.def, or NULL */
 };
 
 struct prober; /* each class has its own; the class is its first member */
