@@ -1,5 +1,5 @@
 /* Kernel randomness, key derivation and SipHash-2-4. */
-#include "base/random.h"
+#include "base/siphash.h"
 
 #include <endian.h>
 #include <string.h>
@@ -26,25 +26,6 @@ struct key key_from_seed(uint64_t seed)
     return (struct key){{mix64(seed + step), mix64(seed + 2 * step)}};
 }
 
-static inline uint64_t rotate(uint64_t value, unsigned by)
-{
-    return value << by | value >> (64 - by);
-}
-
-static inline void sip_round(uint64_t v[4])
-{
-    v[0] += v[1];
-    v[1] = rotate(v[1], 13) ^ v[0];
-    v[0] = rotate(v[0], 32);
-    v[2] += v[3];
-    v[3] = rotate(v[3], 16) ^ v[2];
-    v[0] += v[3];
-    v[3] = rotate(v[3], 21) ^ v[0];
-    v[2] += v[1];
-    v[1] = rotate(v[1], 17) ^ v[2];
-    v[2] = rotate(v[2], 32);
-}
-
 static uint64_t load_little_endian(const unsigned char *bytes, size_t length)
 {
     uint64_t value = 0;
@@ -56,29 +37,12 @@ static uint64_t load_little_endian(const unsigned char *bytes, size_t length)
 uint64_t siphash(const struct key *key, const void *bytes, size_t length)
 {
     const unsigned char *at = bytes;
-    uint64_t v[4] = {
-        key->words[0] ^ UINT64_C(0x736f6d6570736575),
-        key->words[1] ^ UINT64_C(0x646f72616e646f6d),
-        key->words[0] ^ UINT64_C(0x6c7967656e657261),
-        key->words[1] ^ UINT64_C(0x7465646279746573),
-    };
+    struct sip sip = sip_begin(key);
     uint64_t last = (uint64_t)length << 56;
     for (; length >= 8; at += 8, length -= 8) {
         uint64_t word;
         memcpy(&word, at, sizeof(word));
-        word = le64toh(word);
-        v[3] ^= word;
-        sip_round(v);
-        sip_round(v);
-        v[0] ^= word;
+        sip_add(&sip, le64toh(word));
     }
-    last |= load_little_endian(at, length);
-    v[3] ^= last;
-    sip_round(v);
-    sip_round(v);
-    v[0] ^= last;
-    v[2] ^= 0xff;
-    for (int i = 0; i < 4; i++)
-        sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    return sip_end(&sip, last | load_little_endian(at, length));
 }
