@@ -300,16 +300,16 @@ class EthernetSending(Pair):
         self.assertEqual(link.send(self.device, "198.18.0.2", packet, count=3), (0, errno.ENXIO))
         self.assertEqual(link.facts(), (0, 2, 0))
         probe = tcp("127.0.0.1", "127.0.0.1", (OURS, 9))
-        self.opened("ip").send("lo", "127.0.0.1", probe, local=True)
+        self.opened("raw").send("lo", "127.0.0.1", probe, local=True)
         self.assertEqual(link.receive(1)[0][0], index(self.here, "lo"))  # the others go on
 
 
 @need("ip", "nsenter", "nft", "tc")
 class RawIpSending(Pair):
-    """Packets leave through the IP link."""
+    """Packets leave through the raw link."""
 
     def test_the_kernel_finds_the_neighbour(self):
-        far, link = Wire(self, self.there, self.device), self.opened("ip")
+        far, link = Wire(self, self.there, self.device), self.opened("raw")
         mine = hardware(self.here, self.device)
         for source, to, protocol in (
             ("198.18.0.1", "198.18.0.2", ETH_P_IP),
@@ -334,7 +334,7 @@ class RawIpSending(Pair):
         ):
             for metric, gateway in zip((10, 20), gateways):
                 self.here.ip("route", "add", network, "via", gateway, "metric", str(metric))
-        link = self.opened("ip")
+        link = self.opened("raw")
         wires = {name: Wire(self, self.there, name) for name in (self.device, other)}
         for source, to in (("198.18.0.1", "198.18.9.9"), ("fd00::1", "fd09::9")):
             for device, far in wires.items():
@@ -347,7 +347,7 @@ class RawIpSending(Pair):
         self.here.nft(
             "table inet t { chain c { type filter hook output priority 0; tcp dport 81 drop; }; }"
         )
-        link = self.opened("ip")
+        link = self.opened("raw")
         for source, to in (("198.18.0.1", "198.18.0.2"), ("fd00::1", "fd00::2")):
             with self.subTest(to=to):
                 self.assertEqual(
@@ -364,7 +364,7 @@ class RawIpSending(Pair):
             self.here.ip("address", "add", "198.18.5.1/24", "dev", "tun0")
             self.here.ip("address", "add", "fd05::1/64", "dev", "tun0", "nodad")
             self.here.ip("link", "set", "tun0", "up")
-            link, heard = self.opened("ip"), self.opened("packet")
+            link, heard = self.opened("raw"), self.opened("packet")
             for source, to, protocol in (
                 ("198.18.5.1", "198.18.5.2", ETH_P_IP),
                 ("fd05::1", "fd05::2", ETH_P_IPV6),
@@ -385,7 +385,7 @@ class RawIpSending(Pair):
             self.here.ip("route", "add", "198.18.5.0/24", "dev", "tun0")
             self.here.ip("route", "add", "fd05::/64", "dev", "tun0")
             run(*self.here.prefix, "tc", "qdisc", "replace", "dev", "tun0", "root", "noqueue")
-            link = self.opened("ip")
+            link = self.opened("raw")
             for source, to in (("198.18.5.1", "198.18.5.2"), ("fd05::1", "fd05::2")):
                 with self.subTest(to=to):
                     read_all(tun)
@@ -395,7 +395,7 @@ class RawIpSending(Pair):
                     self.assertEqual(read_all(tun).count(packet), taken)
 
     def test_a_closed_port_of_this_machine_answers(self):
-        link, heard = self.opened("ip"), self.opened("packet")
+        link, heard = self.opened("raw"), self.opened("packet")
         for address in ("127.0.0.1", "::1", "198.18.0.1", "fd00::1"):
             with self.subTest(address=address):
                 packet = tcp(address, address, (OURS, 9), sequence=0xFFFFFFFF)
@@ -406,7 +406,7 @@ class RawIpSending(Pair):
                 self.assertEqual(fields, (9, OURS, 0, 0))  # acknowledged: the sequence plus one
 
     def test_nothing_piles_up_in_sockets_that_send(self):
-        link = self.opened("ip")
+        link = self.opened("raw")
         far = Wire(self, self.there, self.device)
         to = hardware(self.here, self.device)
         for source, destination, protocol in (
@@ -426,7 +426,7 @@ class RawIpSending(Pair):
             self.assertEqual([row.split()[4] for row in rows], ["00000000:00000000"])
 
     def test_errors_about_strangers_packets_are_not_taken_for_own(self):
-        link, heard = self.opened("ip"), self.opened("packet")
+        link, heard = self.opened("raw"), self.opened("packet")
         far = Wire(self, self.there, self.device)
         quoted4 = ip("198.18.0.1", "198.18.0.2", socket.IPPROTO_RAW, bytes(20))
         quoted6 = ip("fd00::1", "fd00::2", socket.IPPROTO_RAW, bytes(20))
@@ -514,7 +514,7 @@ class Receiving(unittest.TestCase):
         self.here.ip(
             "neighbour", "add", "198.18.0.2", "lladdr", "02:00:00:00:00:99", "dev", self.device
         )
-        sender = Link(self, self.here, "ip")
+        sender = Link(self, self.here, "raw")
         sender.send(self.device, "198.18.0.2", packets[0])
         self.far.send(packets[1], ETH_P_IP, to=self.to)
         self.assertEqual([packet for *_, packet in self.link.receive(1)], packets[1:])
@@ -598,7 +598,7 @@ class Rights(Pair):
     """Rights are needed to open a link, and for nothing afterwards."""
 
     def test_without_rights_a_link_says_so(self):
-        for name in ("packet", "ip"):
+        for name in ("packet", "raw"):
             with self.subTest(name=name):
                 link = Link(self, self.here, name, without_rights=True, opened=False)
                 code, message = link.ask("open").split(maxsplit=1)
@@ -609,7 +609,7 @@ class Rights(Pair):
         far = Wire(self, self.there, self.device)
         packet = self.opened("packet")
         probe = tcp("198.18.0.1", "198.18.0.2", (OURS, 9))
-        for link in (packet, self.opened("ip")):
+        for link in (packet, self.opened("raw")):
             self.assertEqual(link.ask("drop"), "0")
             self.assertEqual(
                 link.send(self.device, "198.18.0.2", probe, next_hop=far.hardware), (1, 0)

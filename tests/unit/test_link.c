@@ -330,20 +330,20 @@ static struct route ethernet(void)
 static void test_what_each_link_carries(void **state)
 {
     (void)state;
-    const struct link_class *packet = class_of("packet"), *ip = class_of("ip");
+    const struct link_class *packet = class_of("packet"), *raw = class_of("raw");
     struct route route = ethernet();
     assert_true(packet->carries(&route));
     assert_true(packet->resolves);
-    assert_false(ip->resolves);
+    assert_false(raw->resolves);
 
     route.local = true; /* an address of our own, whatever device it is on */
     assert_false(packet->carries(&route));
-    assert_true(ip->carries(&route));
+    assert_true(raw->carries(&route));
 
     route = ethernet();
     route.interface.flags |= IFF_NOARP;
     assert_false(packet->carries(&route));
-    assert_true(ip->carries(&route));
+    assert_true(raw->carries(&route));
 
     route = ethernet();
     route.interface.flags &= ~(unsigned)IFF_UP;
@@ -355,7 +355,7 @@ static void test_what_each_link_carries(void **state)
         route = ethernet();
         route.interface.type = others[i];
         assert_false(packet->carries(&route));
-        assert_true(ip->carries(&route));
+        assert_true(raw->carries(&route));
     }
 }
 
@@ -365,11 +365,11 @@ static void test_no_file_is_tried(void **state)
     size_t count = 0;
     while (link_classes[count])
         count++;
-    assert_int_equal(count, 2);
-    assert_string_equal(link_classes[0]->name, "packet");
-    assert_string_equal(link_classes[1]->name, "ip");
-    assert_non_null(link_classes[0]->receive);
-    assert_null(class_of("ip")->receive);
+    assert_true(count == 2 || (count == 3 && strcmp(link_classes[0]->name, "xdp") == 0));
+    assert_string_equal(link_classes[count - 2]->name, "packet");
+    assert_string_equal(link_classes[count - 1]->name, "raw");
+    assert_non_null(class_of("packet")->receive);
+    assert_null(class_of("raw")->receive);
 }
 
 /* ---- capture files ---- */

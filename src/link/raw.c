@@ -16,7 +16,7 @@ union control {
     alignas(struct cmsghdr) char ipv6[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 };
 
-struct ip_link {
+struct raw_link {
     struct link link;
     int ipv4, ipv6; /* sockets; the negative errno of one that this kernel does not have */
     uint64_t sent, refused;
@@ -28,7 +28,7 @@ struct ip_link {
     union control controls[BATCH_SIZE];
 };
 
-static bool ip_carries(const struct route *route)
+static bool raw_link_carries(const struct route *route)
 {
     (void)route;
     return true;
@@ -61,15 +61,16 @@ static void close_socket(int fd)
         close(fd);
 }
 
-extern const struct link_class link_ip;
+extern const struct link_class link_raw;
 
-static int ip_open(const struct link_options *options, struct link **ret_link, struct error *error)
+static int raw_link_open(const struct link_options *options, struct link **ret_link,
+                         struct error *error)
 {
     (void)options;
-    struct ip_link *self = calloc(1, sizeof(*self));
+    struct raw_link *self = calloc(1, sizeof(*self));
     if (!self)
         return error_set(error, ENOMEM, "no memory for sending packets");
-    self->link.class = &link_ip;
+    self->link.class = &link_raw;
     self->ipv4 = open_socket(AF_INET);
     self->ipv6 = open_socket(AF_INET6);
     if (self->ipv4 < 0 && self->ipv6 < 0) { /* a kernel without one of the two is no failure */
@@ -81,9 +82,9 @@ static int ip_open(const struct link_options *options, struct link **ret_link, s
     return 0;
 }
 
-static void ip_close(struct link *link)
+static void raw_link_close(struct link *link)
 {
-    struct ip_link *self = (struct ip_link *)link;
+    struct raw_link *self = (struct raw_link *)link;
     close_socket(self->ipv4);
     close_socket(self->ipv6);
     free(self);
@@ -115,7 +116,7 @@ static void name_interface(const struct outgoing *packet, union control *control
         memcpy(CMSG_DATA(first), &info6, sizeof(info6));
 }
 
-static void address_message(struct ip_link *self, size_t i, const struct outgoing *packet)
+static void address_message(struct raw_link *self, size_t i, const struct outgoing *packet)
 {
     struct msghdr *header = &self->messages[i].msg_hdr;
     self->vectors[i] = (struct iovec){.iov_base = packet->bytes, .iov_len = packet->length};
@@ -130,7 +131,7 @@ static void address_message(struct ip_link *self, size_t i, const struct outgoin
 
 /* Fills the batch with the first packets, as long as they are of one family: each has a socket of
  * its own, and the order of all is to be kept. Returns how many. */
-static size_t fill(struct ip_link *self, const struct outgoing *packets, size_t count)
+static size_t fill(struct raw_link *self, const struct outgoing *packets, size_t count)
 {
     size_t filled = 0;
     while (filled < count && filled < BATCH_SIZE &&
@@ -141,10 +142,10 @@ static size_t fill(struct ip_link *self, const struct outgoing *packets, size_t 
     return filled;
 }
 
-static size_t ip_send(struct link *link, const struct outgoing *packets, size_t count,
-                      int *ret_code)
+static size_t raw_link_send(struct link *link, const struct outgoing *packets, size_t count,
+                            int *ret_code)
 {
-    struct ip_link *self = (struct ip_link *)link;
+    struct raw_link *self = (struct raw_link *)link;
     size_t sent = 0;
     while (sent < count) {
         int fd = packets[sent].to.family == ADDRESS_IPV4 ? self->ipv4 : self->ipv6;
@@ -164,18 +165,18 @@ static size_t ip_send(struct link *link, const struct outgoing *packets, size_t 
     return sent;
 }
 
-static struct link_facts ip_facts(const struct link *link)
+static struct link_facts raw_link_facts(const struct link *link)
 {
-    const struct ip_link *self = (const struct ip_link *)link;
+    const struct raw_link *self = (const struct raw_link *)link;
     return (struct link_facts){.sent = self->sent, .refused = self->refused};
 }
 
-const struct link_class link_ip = {
-    .name = "ip",
+const struct link_class link_raw = {
+    .name = "raw",
     .summary = "IP packets through raw sockets",
-    .carries = ip_carries,
-    .open = ip_open,
-    .close = ip_close,
-    .send = ip_send,
-    .facts = ip_facts,
+    .carries = raw_link_carries,
+    .open = raw_link_open,
+    .close = raw_link_close,
+    .send = raw_link_send,
+    .facts = raw_link_facts,
 };
