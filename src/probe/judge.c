@@ -1,23 +1,19 @@
 /* The judgement of packets that come in: which probe they answer, and what they say about it. */
 #include "probe/judge.h"
 
+#include "scan/cookie.h"
+
 #include <netinet/in.h>
 
 uint32_t cookie_of(const struct cookies *cookies, const struct address *source,
                    const struct address *to, uint16_t source_port, uint16_t port)
 {
-    uint64_t words[5];
-    size_t count = 0;
-    if (source->family == ADDRESS_IPV6) {
-        words[count++] = (uint64_t)(source->value >> 64);
-        words[count++] = (uint64_t)source->value;
-        words[count++] = (uint64_t)(to->value >> 64);
-        words[count++] = (uint64_t)to->value;
-    } else {
-        words[count++] = (uint64_t)(uint32_t)source->value << 32 | (uint32_t)to->value;
-    }
-    words[count++] = (uint64_t)source_port << 16 | port;
-    return (uint32_t)siphash(&cookies->key, words, count * sizeof(words[0]));
+    if (source->family != ADDRESS_IPV6)
+        return cookie_ipv4(&cookies->key, (uint32_t)source->value, (uint32_t)to->value, source_port,
+                           port);
+    const uint64_t words[] = {(uint64_t)(source->value >> 64), (uint64_t)source->value};
+    const uint64_t to_words[] = {(uint64_t)(to->value >> 64), (uint64_t)to->value};
+    return cookie_ipv6(&cookies->key, words, to_words, source_port, port);
 }
 
 static bool is_ours(const struct cookies *cookies, uint16_t port, uint8_t *ret_tag)

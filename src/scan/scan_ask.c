@@ -43,12 +43,11 @@ static void batch_fill(struct scan *scan)
 {
     uint64_t end =
         scan->positions - scan->at.position > WALK ? scan->at.position + WALK : scan->positions;
-    uint8_t tag = (uint8_t)((scan->at.pass - 1) % PASS_TAGS);
-    const struct order order = pass_order(scan, scan->at.pass);
+    const struct walk walk = pass_walk(scan, scan->at.pass);
     scan->batch_count = scan->batch_done = 0;
     while (scan->at.position < end && scan->batch_count < BATCH - 1) {
         uint64_t position = scan->at.position++;
-        uint64_t index = pass_index(scan, &order, scan->at.pass, position);
+        uint64_t index = walk_index(&walk, position, order_at);
         if (ledger_get(&scan->ledger, index) != STATE_SILENT || book_has_failed(scan, index) ||
             (scan->lanes.count && lanes_find(&scan->lanes, plan_host(scan->plan, index))))
             continue;
@@ -56,7 +55,7 @@ static void batch_fill(struct scan *scan)
             .to = plan_endpoint(scan->plan, index),
             .index = index,
             .position = position,
-            .tag = tag,
+            .tag = walk.tag,
         };
         if (scan->at.pass >= 2)
             check_host(scan, plan_host(scan->plan, index), position);

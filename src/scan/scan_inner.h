@@ -6,6 +6,7 @@
 #include "scan/pace.h"
 #include "scan/scan.h"
 #include "scan/sent_log.h"
+#include "scan/walk.h"
 #include "scan/watch.h"
 
 #define BATCH 64            /* probes handed to the prober at a time */
@@ -86,14 +87,17 @@ static inline struct order pass_order(const struct scan *scan, unsigned pass)
     return order;
 }
 
-static inline uint64_t pass_index(const struct scan *scan, const struct order *order, unsigned pass,
-                                  uint64_t position)
+/* All of a pass, to be walked from its beginning. */
+static inline struct walk pass_walk(const struct scan *scan, unsigned pass)
 {
-    if (pass > 1)
-        position = order_at(order, position);
-    if (scan->options.shards > 1)
-        position = scan->options.shard + position * scan->options.shards;
-    return order_at(&scan->order, position);
+    return (struct walk){
+        .scan = scan->order,
+        .pass = pass > 1 ? pass_order(scan, pass) : (struct order){0},
+        .shard = scan->options.shard,
+        .shards = scan->options.shards,
+        .end = scan->positions,
+        .tag = (uint8_t)((pass - 1) % PASS_TAGS),
+    };
 }
 
 static inline uint64_t pass_position(const struct scan *scan, unsigned pass, uint64_t index)
