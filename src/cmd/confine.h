@@ -13,6 +13,8 @@
 struct confinement {
     bool sockets; /* new TCP and UDP sockets */
     bool zones;   /* names of interfaces, which the kernel tells over a socket */
+    bool
+        programs; /* the kernel runs BPF programs that are open now, on a processor of our choice */
 
     /* Files that something is still renamed to, or that are removed. */
     const char *const *paths;

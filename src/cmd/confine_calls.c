@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <asm/termbits.h>
+#include <linux/bpf.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
@@ -50,9 +51,9 @@ static const char *const fatal[] = {
     "execve", "execveat", "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise",
     "pidfd_getfd", "kcmp",
     /* other ways into the kernel */
-    "bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter",
-    "io_uring_register", "init_module", "finit_module", "delete_module", "kexec_load",
-    "kexec_file_load", "add_key", "request_key", "keyctl",
+    "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register",
+    "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "add_key",
+    "request_key", "keyctl",
     /* other views of the file system and of the network */
     "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsconfig",
     "fsmount", "fspick", "mount_setattr", "setns", "unshare", "open_by_handle_at",
@@ -117,6 +118,18 @@ static int allow_without(scmp_filter_ctx filter, const char *name, unsigned argu
     return add_rule(filter, SCMP_ACT_ALLOW, name, 1, &condition);
 }
 
+/* Ends the process when an argument is another number, any of whose bits is another one. */
+static int kill_other_numbers(scmp_filter_ctx filter, const char *name, unsigned argument,
+                              unsigned number)
+{
+    int failed = 0;
+    for (unsigned bit = 1; bit && !failed; bit <<= 1) {
+        const struct scmp_arg_cmp condition = has_bits(argument, bit, ~number & bit);
+        failed = add_rule(filter, SCMP_ACT_KILL_PROCESS, name, 1, &condition);
+    }
+    return failed;
+}
+
 static int allow_socket(scmp_filter_ctx filter, int family, int type, int protocol)
 {
     const struct scmp_arg_cmp conditions[] = {
@@ -166,6 +179,21 @@ static int allow_sockets(scmp_filter_ctx filter, const struct confinement *wante
     return failed;
 }
 
+/* To run a program that is open takes no right. Neither would attaching it to any interface, taking
+ * away what is attached, or writing into its maps, which are other commands of bpf(2). */
+static int allow_programs(scmp_filter_ctx filter, const struct confinement *wanted)
+{
+    const unsigned run[] = {BPF_PROG_TEST_RUN}, caller[] = {0};
+    if (!wanted->programs)
+        return add_rule(filter, SCMP_ACT_KILL_PROCESS, "bpf", 0, NULL);
+    int failed = allow_numbers(filter, "bpf", 0, run, COUNT(run));
+    if (!failed)
+        failed = kill_other_numbers(filter, "bpf", 0, run[0]);
+    if (!failed)
+        failed = allow_numbers(filter, "sched_setaffinity", 0, caller, COUNT(caller));
+    return failed;
+}
+
 /* Signals to this process alone, memory that is never run, limits of its own. */
 static int allow_narrowly(scmp_filter_ctx filter)
 {
@@ -209,6 +237,8 @@ int confine_calls(const struct confinement *wanted)
         failed = allow_files(filter, wanted);
     if (!failed)
         failed = allow_sockets(filter, wanted);
+    if (!failed)
+        failed = allow_programs(filter, wanted);
     if (!failed)
         failed = allow_narrowly(filter);
     if (!failed)

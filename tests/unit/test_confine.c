@@ -28,6 +28,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <linux/bpf.h>
+
 #include <cmocka.h>
 
 #define NOBODY 65534
@@ -338,6 +340,29 @@ static int try_bpf(const struct place *place)
     return 1;
 }
 
+static int try_loading(const struct place *place)
+{
+    union bpf_attr attributes = {.prog_type = BPF_PROG_TYPE_XDP};
+    (void)place;
+    syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof(attributes));
+    return 1;
+}
+
+static int try_attaching(const struct place *place)
+{
+    union bpf_attr attributes = {.link_create = {.attach_type = BPF_XDP}};
+    (void)place;
+    syscall(SYS_bpf, BPF_LINK_CREATE, &attributes, sizeof(attributes));
+    return 1;
+}
+
+static int try_a_far_command(const struct place *place)
+{
+    (void)place;
+    syscall(SYS_bpf, BPF_PROG_TEST_RUN | 1 << 30, NULL, 0);
+    return 1;
+}
+
 static int try_module(const struct place *place)
 {
     (void)place;
@@ -352,17 +377,100 @@ static int try_ring(const struct place *place)
     return 1;
 }
 
+static void assert_ends(const struct confinement *wanted, const struct place *place, try_fn *try)
+{
+    int status = run(wanted, CONFINEMENT_LACKS_CALLS, 0, place, try);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGSYS);
+}
+
 static void test_what_ends_the_process(void **state)
 {
-    static try_fn *const fatal[] = {try_execve,  try_ptrace, try_reading_memory,
-                                    try_unshare, try_setns,  try_mount,
-                                    try_bpf,     try_module, try_ring};
-    const struct confinement all = {.sockets = true, .zones = true};
-    for (size_t i = 0; i < sizeof(fatal) / sizeof(*fatal); i++) {
-        int status = run(&all, CONFINEMENT_LACKS_CALLS, 0, *state, fatal[i]);
-        assert_true(WIFSIGNALED(status));
-        assert_int_equal(WTERMSIG(status), SIGSYS);
+    static try_fn *const fatal[] = {
+        try_execve, try_ptrace,  try_reading_memory, try_unshare,       try_setns,  try_mount,
+        try_bpf,    try_loading, try_attaching,      try_a_far_command, try_module, try_ring};
+    const struct confinement all = {.sockets = true, .zones = true, .programs = true};
+    for (size_t i = 0; i < sizeof(fatal) / sizeof(*fatal); i++)
+        assert_ends(&all, *state, fatal[i]);
+}
+
+/* ---- programs of the kernel's ---- */
+
+static int program_fd; /* of a program, or -1 */
+
+/* An XDP program that lets every packet pass; -1 without the rights to load it. */
+static int load_program(void)
+{
+    const struct bpf_insn instructions[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS},
+        {.code = BPF_JMP | BPF_EXIT},
+    };
+    union bpf_attr attributes = {
+        .prog_type = BPF_PROG_TYPE_XDP,
+        .insns = (uintptr_t)instructions,
+        .insn_cnt = 2,
+        .license = (uintptr_t) "BSD",
+    };
+    return (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof(attributes));
+}
+
+static int try_running(const struct place *place)
+{
+    unsigned char frame[64] = {0};
+    union bpf_attr attributes = {.test = {.prog_fd = (uint32_t)program_fd,
+                                          .data_size_in = sizeof(frame),
+                                          .data_in = (uintptr_t)frame,
+                                          .repeat = 1}};
+    unsigned long processors[16];
+    (void)place;
+    if (program_fd >= 0) {
+        TRY(syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attributes, sizeof(attributes)) == 0);
+        TRY(attributes.test.retval == XDP_PASS);
+    } else { /* the kernel sees the call */
+        REFUSED(syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attributes, sizeof(attributes)), EBADF);
     }
+    TRY(syscall(SYS_sched_getaffinity, 0, sizeof(processors), processors) > 0);
+    TRY(syscall(SYS_sched_setaffinity, 0, sizeof(processors), processors) == 0);
+    REFUSED(syscall(SYS_sched_setaffinity, getppid(), sizeof(processors), processors), EPERM);
+    return 0;
+}
+
+/* To replace or attach a program that is open takes no right either: only the filter prevents it.
+ */
+static int try_changing_a_map(const struct place *place)
+{
+    (void)place;
+    syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, NULL, 0);
+    return 1;
+}
+
+static int try_running_without_leave(const struct place *place)
+{
+    (void)place;
+    syscall(SYS_bpf, BPF_PROG_TEST_RUN, NULL, 0);
+    return 1;
+}
+
+static int try_choosing_a_processor(const struct place *place)
+{
+    unsigned long processors[16];
+    (void)place;
+    TRY(syscall(SYS_sched_getaffinity, 0, sizeof(processors), processors) > 0);
+    REFUSED(syscall(SYS_sched_setaffinity, 0, sizeof(processors), processors), EPERM);
+    return 0;
+}
+
+static void test_programs_are_run_and_nothing_else(void **state)
+{
+    const struct confinement wanted = {.programs = true};
+    program_fd = load_program();
+    assert_passes(&wanted, CONFINEMENT_LACKS_CALLS, *state, try_running);
+    if (program_fd >= 0)
+        close(program_fd);
+    assert_int_equal(last.permitted, 0);
+    assert_ends(&wanted, *state, try_changing_a_map);
+    assert_ends(&nothing, *state, try_running_without_leave);
+    assert_passes(&nothing, CONFINEMENT_LACKS_CALLS, *state, try_choosing_a_processor);
 }
 
 /* ---- files ---- */
@@ -584,6 +692,7 @@ int main(void)
         TEST(test_no_file_is_written),
         TEST(test_nobody_else_is_reached),
         TEST(test_what_ends_the_process),
+        TEST(test_programs_are_run_and_nothing_else),
         TEST(test_files_of_one_directory),
         TEST(test_open_descriptors_stay),
         TEST(test_a_machine_without_filters),
