@@ -62,6 +62,8 @@ static int prepare(const struct command *command, struct scan_command_options *o
         failed = scan_interface_find(options->interface, &options->interface_index, error);
     if (!failed)
         failed = scan_technique_choose(command, options, resumed, error);
+    if (!failed)
+        failed = scan_link_check(options, &subject->targets, error);
     if (!failed && options->interface)
         scan_interface_compare(command, options, &subject->targets);
     return failed;
@@ -149,7 +151,13 @@ static int parse_resumed(const struct command *command, const struct checkpoint_
     free(words);
     options->earlier_outputs = options->output_count;
     options->technique = NULL; /* the checkpoint knows it, also when the words do not */
-    return status < 0 ? command_parse(command, argc, argv, options, &count) : status;
+    const char *link = options->link;
+    options->link = NULL;
+    if (status < 0)
+        status = command_parse(command, argc, argv, options, &count);
+    if (status < 0 && !options->link && scan_technique_fits(options->technique, link))
+        options->link = link;
+    return status;
 }
 
 static int run_resumed(const struct command *command, const struct checkpoint_data *data, int argc,

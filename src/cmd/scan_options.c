@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "cmd/scan_interface.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -246,6 +247,15 @@ static int set_timing(void *options, const char *name, const char *value, struct
 
 /* ---- the table ---- */
 
+/* "packet|raw|": the links that this build has. */
+#define TEST_LINK(name)
+#define LINK(name) #name "|"
+#ifdef HAVE_XDP
+#define XDP_LINK(name) LINK(name)
+#else
+#define XDP_LINK(name)
+#endif
+
 #define SOON "is not in this version; "
 #define USE_TCP "leave it out for a scan of TCP ports"
 
@@ -339,6 +349,15 @@ const struct option scan_options[] = {
      .kind = OPTION_TEXT,
      .offset = FIELD(interface),
      .words = "@interface"},
+    {.names = "--link",
+     .argument = "LINK",
+     .help = "send by this link alone, or end with an error: socket is the same as -sT, "
+             "docs/links.md tells of the others (default: the fastest that can be had)",
+     .kind = OPTION_TEXT,
+     .offset = FIELD(link),
+     .words =
+#include "link/link.def"
+         SCAN_LINK_SOCKET},
 
     {.names = "-o --output",
      .argument = "FILE",
@@ -556,8 +575,8 @@ const struct option scan_options[] = {
      .help = "hosts and ports are always asked in a random order; leave it out",
      .kind = OPTION_ABSENT},
     {.names = "--send-eth --send-ip",
-     .help = "the kernel's route tells how packets leave; leave it out, or name an interface "
-             "with -e",
+     .help = "the kernel's route tells how packets leave; leave it out, or use --link packet or "
+             "--link raw",
      .kind = OPTION_ABSENT},
     OPTION_END,
 };
@@ -622,6 +641,7 @@ struct scan_options scan_command_options_loop(const struct scan_command_options 
         .shards = options->shards,
         .memory = options->memory,
         .interface = options->interface_index,
+        .link = scan_link_find(options->link),
         .max_time = options->max_time,
         .timeouts =
             {

@@ -12,6 +12,9 @@ struct scan_output {
     char *made;       /* to be freed */
 };
 
+/* What --link calls the kernel's own sockets, which are no link. */
+#define SCAN_LINK_SOCKET "socket"
+
 struct scan_command_options {
     struct common_options common;
 
@@ -32,6 +35,7 @@ struct scan_command_options {
     bool privileged;                      /* never sockets for want of rights */
     const char *interface;                /* its name; NULL: as the kernel routes */
     uint32_t interface_index;
+    const char *link; /* a name of link.def or SCAN_LINK_SOCKET; NULL: what the routes allow */
 
     uint64_t tries, in_flight, rate, min_rate, max_time, memory, seed;
     uint64_t shard, shards; /* from 1; 0: not given */

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define PROGRAMS "xdp" /* the link that has the kernel run programs */
+
 struct session {
     const struct command *command;
     const struct scan_command_options *options;
@@ -29,6 +31,7 @@ struct session {
     struct checkpoint checkpoint; /* `path` is NULL without one */
     struct scan_status status;
     bool status_started;
+    bool link_said;
     bool restoring;     /* records come from the checkpoint */
     bool announce;      /* say on stderr what is open, as it is found */
     struct error fault; /* of an event; its message is better than the loop's own */
@@ -47,6 +50,18 @@ static void say_lacks(const struct session *session, int lacks)
         command_warn(session->command, "without seccomp: this machine does not offer it");
 }
 
+/* Says by which link packets leave, once, as soon as it is known: where it is not the one that
+ * would have been the fastest, and with -v. */
+static void say_link(struct session *session, const char *link, const char *reason)
+{
+    if (!link || session->link_said || !(reason || session->options->verbose))
+        return;
+    scan_status_clear(&session->status);
+    command_warn(session->command, "link: %s%s%s%s", link, strcmp(link, PROGRAMS) ? " sockets" : "",
+                 reason ? ", because " : "", reason ? reason : "");
+    session->link_said = true;
+}
+
 /* Gives up all rights but those to ask on and to write what is known. A raw prober has its sockets;
  * one that connects makes them as it goes. */
 static int on_opened(void *user, struct error *error)
@@ -57,7 +72,12 @@ static int on_opened(void *user, struct error *error)
     const char **paths = calloc(session->sink_count + 1, sizeof(*paths));
     if (!paths)
         return error_set(error, ENOMEM, "no memory to confine the scan");
-    struct confinement wanted = {.sockets = !session->prober->stateless, .paths = paths};
+    const struct scan_progress progress = scan_progress(session->scan);
+    struct confinement wanted = {
+        .sockets = !session->prober->stateless,
+        .programs = progress.link && strcmp(progress.link, PROGRAMS) == 0,
+        .paths = paths,
+    };
     for (size_t i = 0; i < session->sink_count; i++)
         if (session->outputs[i].partial_path)
             paths[wanted.path_count++] = session->outputs[i].path;
@@ -71,6 +91,7 @@ static int on_opened(void *user, struct error *error)
     if (lacks < 0)
         return lacks;
     say_lacks(session, lacks);
+    say_link(session, progress.link, progress.link_reason);
     return 0;
 }
 
@@ -368,6 +389,7 @@ static int seal(struct session *session, const struct scan_summary *summary)
 static int conclude(struct session *session, const struct scan_summary *summary, int number)
 {
     int failed = 0;
+    say_link(session, summary->link, summary->link_reason);
     if (session->checkpoint.path)
         failed = write_checkpoint(session);
     if (seal(session, summary) < 0)

@@ -25,17 +25,45 @@ static int refuse_rights(const struct prober_class *class, int code, const char 
                      otherwise);
 }
 
+/* ---- links ---- */
+
+/* Sockets are a technique and a link at the same time. */
+static bool is_socket(const char *link)
+{
+    return link && strcmp(link, SCAN_LINK_SOCKET) == 0;
+}
+
+bool scan_technique_fits(const struct prober_class *technique, const char *link)
+{
+    return !technique || !link || (technique == prober_find(SOCKETS)) == is_socket(link);
+}
+
+static int refuse_link(const struct prober_class *technique, const char *link, struct error *error)
+{
+    if (is_socket(link))
+        return error_set(error, EINVAL,
+                         "--link %s is the same as -sT, and %s sends packets of its own: leave one "
+                         "of them out",
+                         link, technique->name);
+    return error_set(error, EINVAL,
+                     "--link %s needs a technique that sends packets of its own, such as -sS: -sT "
+                     "leaves that to the kernel",
+                     link);
+}
+
+/* ---- choosing ---- */
+
 static int choose_default(const struct command *command, const struct scan_command_options *options,
                           const struct prober_class **ret_class, struct error *error)
 {
-    const struct prober_class *class = prober_find(PREFERRED);
+    const struct prober_class *class = prober_find(is_socket(options->link) ? SOCKETS : PREFERRED);
     int code = class ? check_rights(class) : 0;
     if (class && code == 0) {
         *ret_class = class;
         return 0;
     }
-    /* Neither of these means anything to sockets. */
-    if (class && (options->privileged || options->interface))
+    /* None of these means anything to sockets. */
+    if (class && (options->privileged || options->interface || options->link))
         return refuse_rights(class, code, "", error);
     if (class && (code == EPERM || code == EACCES))
         command_warn(command, "no right to send raw packets (CAP_NET_RAW): scanning through "
@@ -59,7 +87,7 @@ static bool are_alike(const struct prober_class *one, const struct prober_class 
 }
 
 /* A scan that is resumed goes on with its technique, whatever the rights are now, unless one
- * that asks the same is asked for. */
+ * that asks the same is asked for, or a link that takes one. */
 static int choose_again(const struct scan_command_options *options,
                         const struct checkpoint_data *resumed,
                         const struct prober_class **ret_class, struct error *error)
@@ -74,6 +102,9 @@ static int choose_again(const struct scan_command_options *options,
         return error_set(error, EINVAL,
                          "'%s' was begun with %s, and %s asks something else: leave it out",
                          options->resume, earlier->name, asked->name);
+    const struct prober_class *other = prober_find(is_socket(options->link) ? SOCKETS : PREFERRED);
+    if (!asked && !scan_technique_fits(earlier, options->link) && are_alike(earlier, other))
+        asked = other;
     *ret_class = asked ? asked : earlier;
     return 0;
 }
@@ -92,6 +123,8 @@ int scan_technique_choose(const struct command *command, struct scan_command_opt
         if (failed)
             return failed;
     }
+    if (!scan_technique_fits(class, options->link))
+        return refuse_link(class, options->link, error);
     int code = check_rights(class);
     if (code)
         return refuse_rights(class, code,

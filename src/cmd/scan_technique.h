@@ -1,5 +1,5 @@
-/* Which technique a scan uses: the one that was asked for, the one that a resumed scan was begun
- * with, or the best that this process has the rights for. */
+/* Which technique a scan uses: the one that was asked for, by its name or by a link, the one that a
+ * resumed scan was begun with, or the best that this process has the rights for. */
 #pragma once
 
 #include "cmd/scan_options.h"
@@ -11,3 +11,6 @@
  * do. */
 int scan_technique_choose(const struct command *command, struct scan_command_options *options,
                           const struct checkpoint_data *resumed, struct error *error);
+
+/* Whether a scan with this technique can use this link, a word of --link; either may be NULL. */
+bool scan_technique_fits(const struct prober_class *technique, const char *link);

@@ -79,5 +79,7 @@ struct scan_summary {
     unsigned passes;
     struct recall recall;
     enum scan_end end;
-    const char *limit; /* what limited the speed, or NULL */
+    const char *limit;       /* what limited the speed, or NULL */
+    const char *link;        /* by which most packets left: a name of link.def; NULL: sockets */
+    const char *link_reason; /* why by that one and not by a faster one, or NULL */
 };

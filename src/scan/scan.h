@@ -22,7 +22,8 @@ struct scan_options {
     uint64_t shards;    /* of so many parts of the order; 0 or 1: all of it */
     uint64_t memory;    /* bytes that the ledger may take; 0: half of this machine's */
     uint32_t interface; /* index of the one that packets must leave by; 0: the kernel's choice */
-    uint64_t max_time;  /* nanoseconds after which this run asks nothing more; 0: no bound */
+    const struct link_class *link; /* the only one that packets may leave by; NULL: by the route */
+    uint64_t max_time; /* nanoseconds after which this run asks nothing more; 0: no bound */
     struct rtt_limits timeouts;
 };
 
@@ -53,6 +54,7 @@ struct scan_progress {
     uint64_t open, closed, filtered, errors; /* heard so far */
     uint32_t in_flight;
     const char *limit;
+    const char *link, *link_reason; /* of struct prober_facts; known from opened() on, or later */
 };
 
 /* All called from scan_run()'s thread; any member may be NULL. A non-zero return (-errno) ends the

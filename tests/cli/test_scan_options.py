@@ -116,7 +116,7 @@ class Rights(OptionsTest):
         self.assertEqual(Records(done.stdout).all[0]["prober"], "tcp-connect")
 
     def test_sockets_that_were_asked_for_need_no_words(self):
-        for option in ("-sT", "--unprivileged"):
+        for option in ("-sT", "--unprivileged", "--link=socket"):
             done = self.run_as_nobody("--json", option, "-p", "1", "127.0.0.1")
             self.assertEqual((done.returncode, done.stderr), (0, ""))
 
@@ -130,7 +130,7 @@ class Rights(OptionsTest):
         for letter, name in TECHNIQUES.items():
             advice = "; -sT needs none" if name == "tcp-syn" else ""
             self.refuse(self.run_as_nobody(letter, *words), f"{name} {NEEDS}{advice}")
-        for option in (["--privileged"], ["-e", "lo"]):
+        for option in (["--privileged"], ["-e", "lo"], ["--link", "raw"]):
             self.refuse(self.run_as_nobody(*option, *words), f"tcp-syn {NEEDS}")
 
     @unittest.skipUnless(ROOT, "not root: cannot give a right")
@@ -142,10 +142,10 @@ class Rights(OptionsTest):
 
     # ---- and for the second run ----
 
-    def begin(self, technique):
+    def begin(self, *words):
         """A scan that did not come to its end, with a checkpoint that everybody may go on from."""
-        done = run("scan", technique, "--json", "--rate", 50, "--max-time", "300ms", "-p", "1-200",
-                   "--checkpoint", self.checkpoint, "127.0.0.1")  # fmt: skip
+        done = run("scan", *words, "--json", "--rate", 50, "--max-time", "300ms", "-p", "1-200",
+                   "--checkpoint", self.checkpoint, "127.0.0.1", technique=None)  # fmt: skip
         self.assertEqual(done.returncode, 1)
         self.assertGreater(Records(done.stdout).summary["undecided"], 100)
         os.chmod(self.checkpoint, 0o666)
@@ -184,6 +184,26 @@ class Rights(OptionsTest):
         self.expect_end(self.run_as_nobody(*self.go_on("-sT")), "tcp-connect")
 
     @unittest.skipUnless(ROOT, "not root: no right to send raw packets")
+    def test_a_link_changes_the_way_and_not_the_question(self):
+        for first, second, prober in (
+            (["--link=socket"], [], "tcp-connect"),
+            (["--link=raw"], [], "tcp-syn"),
+            (["--link=raw"], ["-sT"], "tcp-connect"),
+            (["--link=raw"], ["--link=socket"], "tcp-connect"),
+            (["--link=socket"], ["-sS"], "tcp-syn"),
+            (["-sT"], ["--link=raw"], "tcp-syn"),
+        ):
+            with self.subTest(first=first, second=second):
+                self.begin(*first)
+                self.expect_end(run("scan", *self.go_on(*second), technique=None), prober)
+        self.begin("-sA")
+        self.refuse(
+            run("scan", *self.go_on("--link", "socket"), technique=None),
+            "--link socket is the same as -sT, and tcp-ack sends packets of its own: leave one of "
+            "them out",
+        )
+
+    @unittest.skipUnless(ROOT, "not root: no right to send raw packets")
     def test_another_question_is_another_scan(self):
         self.begin("-sA")
         for letter in ("-sT", "-sS", "-sF"):
@@ -193,6 +213,39 @@ class Rights(OptionsTest):
                 f"'{self.checkpoint}' was begun with tcp-ack, and {name} asks something else: "
                 "leave it out",
             )
+
+
+class Links(OptionsTest):
+    WORDS = ["-p", "1", "127.0.0.1"]
+
+    def test_those_that_there_are_not(self):
+        for name in ("ip", "pcap", "pack", "Raw", ""):
+            done = run("scan", "--link", name, *self.WORDS, technique=None)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertRegex(
+                done.stderr, r"\Aporthole scan: option '--link' needs one of (xdp, )?packet, raw or "
+                rf"socket, not '{name}'(; did you mean '\w+'\?)?\n\Z",
+            )  # fmt: skip
+
+    def test_socket_is_a_scan_by_connect(self):
+        for words in (["--link=socket"], ["--link", "socket", "-sT"],
+                      ["--link", "raw", "--link", "socket"]):  # fmt: skip
+            done = scan(*words, *self.WORDS, technique=None)
+            self.assertEqual(done.all[0]["prober"], "tcp-connect")
+            self.assertNotIn("link", done.summary)
+
+    @unittest.skipUnless(ROOT, "not root: no right to send raw packets")
+    def test_the_last_one_counts(self):
+        done = scan("--link", "socket", "--link", "raw", *self.WORDS, technique=None)
+        self.assertEqual(done.all[0]["prober"], "tcp-syn")
+
+    @unittest.skipUnless(ROOT, "not root: no right to send raw packets")
+    def test_one_that_cannot_send_there(self):
+        done = run("scan", "--link", "packet", *self.WORDS, technique=None)
+        self.refuse(
+            done, "packets to 127.0.0.1 leave by lo, where --link packet cannot send: use --link raw, "
+            "or leave it out",
+        )  # fmt: skip
 
 
 class Interface(OptionsTest):
