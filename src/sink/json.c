@@ -272,9 +272,10 @@ static int put_summary(struct sink *sink, const struct results *results,
                   "errors", (json_int_t)summary->errors, "probes", (json_int_t)summary->probes));
     record = join(record, packets_value(summary));
     record =
-        join(record, json_pack("{s:f,s:i,s:o,s:s*}", "probes_per_s", round(summary->rate * 10) / 10,
-                               "passes", (int)summary->passes, "recall",
-                               recall_value(&summary->recall), "limit", summary->limit));
+        join(record, json_pack("{s:f,s:i,s:o,s:s*,s:s*,s:s*}", "probes_per_s",
+                               round(summary->rate * 10) / 10, "passes", (int)summary->passes,
+                               "recall", recall_value(&summary->recall), "limit", summary->limit,
+                               "link", summary->link, "link_reason", summary->link_reason));
     return put(sink, join(record, silence_value(sink, results, summary)));
 }
 

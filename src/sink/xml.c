@@ -377,6 +377,8 @@ static void add_runstats(struct sink *sink, const struct scan_summary *summary)
     if (summary->limit)
         buffer_add_text(buffer, "; speed limited by ");
     add_text(buffer, summary->limit ? summary->limit : "");
+    if (summary->link)
+        buffer_add_format(buffer, "; link %s", summary->link);
     if (summary->responders_only)
         buffer_add_format(buffer, "; %s", field_responders_only(summary, reason));
     buffer_add_character(buffer, '"');
