@@ -398,11 +398,11 @@ static void test_what_ends_the_process(void **state)
 
 static int program_fd; /* of a program, or -1 */
 
-/* An XDP program that lets every packet pass; -1 without the rights to load it. */
+/* An XDP program that drops every packet; -1 without the rights to load it. */
 static int load_program(void)
 {
     const struct bpf_insn instructions[] = {
-        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS},
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_DROP},
         {.code = BPF_JMP | BPF_EXIT},
     };
     union bpf_attr attributes = {
@@ -425,7 +425,11 @@ static int try_running(const struct place *place)
     (void)place;
     if (program_fd >= 0) {
         TRY(syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attributes, sizeof(attributes)) == 0);
-        TRY(attributes.test.retval == XDP_PASS);
+        TRY(attributes.test.retval == XDP_DROP);
+        attributes.test.retval = 0;
+        attributes.test.repeat = 128;
+        attributes.test.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
+        TRY(syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attributes, sizeof(attributes)) == 0);
     } else { /* the kernel sees the call */
         REFUSED(syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attributes, sizeof(attributes)), EBADF);
     }
@@ -435,8 +439,6 @@ static int try_running(const struct place *place)
     return 0;
 }
 
-/* To replace or attach a program that is open takes no right either: only the filter prevents it.
- */
 static int try_changing_a_map(const struct place *place)
 {
     (void)place;
