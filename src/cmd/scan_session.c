@@ -31,10 +31,10 @@ struct session {
     struct checkpoint checkpoint; /* `path` is NULL without one */
     struct scan_status status;
     bool status_started;
-    bool link_said;
-    bool restoring;     /* records come from the checkpoint */
-    bool announce;      /* say on stderr what is open, as it is found */
-    struct error fault; /* of an event; its message is better than the loop's own */
+    const char *link_said; /* the link of which we told last */
+    bool restoring;        /* records come from the checkpoint */
+    bool announce;         /* say on stderr what is open, as it is found */
+    struct error fault;    /* of an event; its message is better than the loop's own */
 };
 
 /* ---- events ---- */
@@ -50,16 +50,17 @@ static void say_lacks(const struct session *session, int lacks)
         command_warn(session->command, "without seccomp: this machine does not offer it");
 }
 
-/* Says by which link packets leave, once, as soon as it is known: where it is not the one that
- * would have been the fastest, and with -v. */
+/* Says by which link packets leave, as soon as it is known and when it changes: with -v, and where
+ * it is not the one that would have been the fastest. */
 static void say_link(struct session *session, const char *link, const char *reason)
 {
-    if (!link || session->link_said || !(reason || session->options->verbose))
+    bool said = link && session->link_said && strcmp(link, session->link_said) == 0;
+    if (!link || said || !(reason || session->options->verbose))
         return;
     scan_status_clear(&session->status);
     command_warn(session->command, "link: %s%s%s%s", link, strcmp(link, PROGRAMS) ? " sockets" : "",
                  reason ? ", because " : "", reason ? reason : "");
-    session->link_said = true;
+    session->link_said = link;
 }
 
 /* Gives up all rights but those to ask on and to write what is known. A raw prober has its sockets;

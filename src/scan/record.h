@@ -81,5 +81,6 @@ struct scan_summary {
     enum scan_end end;
     const char *limit;       /* what limited the speed, or NULL */
     const char *link;        /* by which most packets left: a name of link.def; NULL: sockets */
-    const char *link_reason; /* why by that one and not by a faster one, or NULL */
+    const char *link_reason; /* why by that one and not by a faster one, or NULL; holds, like what
+                                stands above, until scan_free() */
 };

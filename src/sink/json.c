@@ -251,6 +251,17 @@ static json_t *packets_value(const struct scan_summary *summary)
                      (json_int_t)summary->refused, "missed", (json_int_t)summary->missed);
 }
 
+/* By which link packets left; the reason may hold the name of an interface, which is any bytes. */
+static json_t *link_value(const struct scan_summary *summary)
+{
+    if (!summary->link)
+        return json_object();
+    if (!summary->link_reason)
+        return json_pack("{s:s}", "link", summary->link);
+    return json_pack("{s:s,s:o}", "link", summary->link, "link_reason",
+                     text_value(summary->link_reason));
+}
+
 static int put_summary(struct sink *sink, const struct results *results,
                        const struct scan_summary *summary)
 {
@@ -272,10 +283,10 @@ static int put_summary(struct sink *sink, const struct results *results,
                   "errors", (json_int_t)summary->errors, "probes", (json_int_t)summary->probes));
     record = join(record, packets_value(summary));
     record =
-        join(record, json_pack("{s:f,s:i,s:o,s:s*,s:s*,s:s*}", "probes_per_s",
-                               round(summary->rate * 10) / 10, "passes", (int)summary->passes,
-                               "recall", recall_value(&summary->recall), "limit", summary->limit,
-                               "link", summary->link, "link_reason", summary->link_reason));
+        join(record, json_pack("{s:f,s:i,s:o,s:s*}", "probes_per_s", round(summary->rate * 10) / 10,
+                               "passes", (int)summary->passes, "recall",
+                               recall_value(&summary->recall), "limit", summary->limit));
+    record = join(record, link_value(summary));
     return put(sink, join(record, silence_value(sink, results, summary)));
 }
 

@@ -342,7 +342,7 @@ static const char *fin_scan(struct show *show, const char *format, struct sink_o
     show->summary.missed = 1;
     show->summary.limit = "what the network loses";
     show->summary.link = "packet";
-    show->summary.link_reason = "veth0 already has an XDP program (id 12)";
+    show->summary.link_reason = "veth\xff already has an XDP program (id 12)";
     show->summary.recall = (struct recall){.known = true, .estimate = 0.95, .low = 0.9};
     return show_end(show, SCAN_COMPLETE, NULL);
 }
