@@ -18,6 +18,8 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 # pylint: disable=wrong-import-position
 from namespaces import PATIENCE, Namespace, need, run, wire
+from porthole import Records
+from porthole import run as porthole
 from sockets import listen
 
 FIRST, LAST = 40000, 40015  # the block of ports
@@ -588,6 +590,61 @@ class Receiving(unittest.TestCase):
                 self.assertEqual(struct.unpack("!I", packet[24:28])[0], start + number)
             self.link.ask("release")
         self.assertEqual(self.link.facts(), (0, 0, 0))
+
+
+# ---- the one that was asked for ----
+
+
+@need("ip", "nsenter", "nft")
+class Chosen(Pair):
+    """What --link says holds: this machine's own firewall sees packets of one link alone."""
+
+    TARGETS = ("198.18.0.2", "fd00::2")
+
+    def setUp(self):
+        super().setUp()
+        self.here.nft(
+            "table inet t { chain c { type filter hook output priority 0; tcp dport 4000 drop; }; }"
+        )
+        with self.there.entered():
+            listener = listen("::", 4000, dual=True)
+        self.addCleanup(listener.close)
+
+    def scan(self, target, *words):
+        """A scan of the open port, and what it said on stderr."""
+        done = porthole("scan", "--json", "-p", "4000", *words, target, technique=None,
+                        namespace=self.here)  # fmt: skip
+        return Records(done.stdout), done.stderr
+
+    def test_packet_sockets(self):
+        for target in self.TARGETS:
+            for words in ([], ["--link", "packet"], ["--link=packet", "-sS", "-e", self.device]):
+                with self.subTest(target=target, words=words):
+                    done, said = self.scan(target, *words)
+                    self.assertEqual(done.open(target), {4000})
+                    self.assertEqual((done.summary["link"], said), ("packet", ""))
+            self.assertIn("porthole scan: link: packet sockets\n", self.scan(target, "-v")[1])
+
+    def test_raw_sockets(self):
+        for target in self.TARGETS:
+            for words in (["--link", "raw"], ["--link=raw", "-sS", "-e", self.device]):
+                with self.subTest(target=target, words=words):
+                    done, said = self.scan(target, *words)
+                    self.assertEqual([error["error"] for error in done.of("error")], ["EPERM"])
+                    self.assertEqual(said, "")
+        self.here.nft("flush ruleset")
+        for target in self.TARGETS:
+            with self.subTest(target=target):
+                done, said = self.scan(target, "--link", "raw", "-v")
+                self.assertEqual((done.open(target), done.summary["link"]), ({4000}, "raw"))
+                self.assertIn("porthole scan: link: raw sockets\n", said)
+
+    def test_sockets(self):
+        self.here.nft("flush ruleset")
+        done, said = self.scan(self.TARGETS[0], "--link", "socket", "-v")
+        self.assertEqual(done.open(self.TARGETS[0]), {4000})
+        self.assertNotIn("link", done.summary)
+        self.assertNotIn("link: ", said)
 
 
 # ---- rights ----
