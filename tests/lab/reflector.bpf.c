@@ -34,6 +34,14 @@ struct {
     __type(value, __u64);
 } windows SEC(".maps");
 
+/* A bit for each port that was answered. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, REFLECTOR_DISTINCT_PORTS / 64);
+    __type(key, __u32);
+    __type(value, __u64);
+} answered SEC(".maps");
+
 /* A TCP header (RFC 9293); the flags are in the low bits of `how`. */
 struct segment {
     __be16 source, destination;
@@ -181,6 +189,17 @@ static __always_inline void count_time(struct reflector_count *count)
         ++*window;
 }
 
+/* Processors share the bits. */
+static __always_inline void count_distinct(struct reflector_count *count, __u64 low, __u32 port)
+{
+    __u32 place = (__u32)(low & 255) << 16 | port;
+    __u32 number = place / 64;
+    __u64 *word = bpf_map_lookup_elem(&answered, &number);
+    __u64 bit = 1ULL << place % 64;
+    if (word && !(__sync_fetch_and_or(word, bit) & bit))
+        count->answered++;
+}
+
 SEC("xdp")
 int reflect(struct xdp_md *context)
 {
@@ -211,8 +230,8 @@ int reflect(struct xdp_md *context)
         count->lost++;
         return XDP_DROP;
     }
-    __u64 hash =
-        reflector_hash(settings.seed, frame.high, frame.low, bpf_ntohs(frame.tcp->destination));
+    __u32 port = bpf_ntohs(frame.tcp->destination);
+    __u64 hash = reflector_hash(settings.seed, frame.high, frame.low, port);
     enum reflector_state state = reflector_state_of(&settings, hash);
     if (state == REFLECTOR_SILENT) {
         count->silent++;
@@ -222,6 +241,8 @@ int reflect(struct xdp_md *context)
         count->syn_acks++;
     else
         count->resets_sent++;
+    if (settings.distinct)
+        count_distinct(count, frame.low, port);
     frame_turn(&frame, hash, state == REFLECTOR_OPEN);
     return settings.redirect ? (int)bpf_redirect(settings.redirect, 0) : XDP_TX;
 }

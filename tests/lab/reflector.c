@@ -37,6 +37,8 @@ static const char usage[] =
     "  --loss PERCENT                     of the SYNs, before anything else (0)\n"
     "  --redirect                         answers by XDP_REDIRECT instead of XDP_TX\n"
     "  --verify                           drops SYNs with wrong checksums\n"
+    "  --distinct                         counts each port once that was answered, in `answered`;\n"
+    "                                     addresses must differ in their last 8 bits\n"
     "  --beacon                           broadcasts a frame of no protocol every quarter of a\n"
     "                                     second: some scanners do not notice that they are done\n"
     "                                     while nothing comes\n"
@@ -76,11 +78,14 @@ static uint64_t share(double percentage)
 static struct options read_options(int count, char **words)
 {
     static const struct option table[] = {
-        {"device", 1, NULL, 'd'},   {"pass", 1, NULL, 'P'},       {"open", 1, NULL, 'o'},
-        {"closed", 1, NULL, 'c'},   {"seed", 1, NULL, 's'},       {"loss", 1, NULL, 'l'},
-        {"redirect", 0, NULL, 'r'}, {"verify", 0, NULL, 'v'},     {"beacon", 0, NULL, 'b'},
-        {"truth", 0, NULL, 't'},    {"truth-open", 0, NULL, 'O'}, {"truth-counts", 0, NULL, 'T'},
-        {"ports", 1, NULL, 'p'},    {"help", 0, NULL, 'h'},       {0},
+        {"device", 1, NULL, 'd'},       {"pass", 1, NULL, 'P'},
+        {"open", 1, NULL, 'o'},         {"closed", 1, NULL, 'c'},
+        {"seed", 1, NULL, 's'},         {"loss", 1, NULL, 'l'},
+        {"redirect", 0, NULL, 'r'},     {"verify", 0, NULL, 'v'},
+        {"distinct", 0, NULL, 'D'},     {"beacon", 0, NULL, 'b'},
+        {"truth", 0, NULL, 't'},        {"truth-open", 0, NULL, 'O'},
+        {"truth-counts", 0, NULL, 'T'}, {"ports", 1, NULL, 'p'},
+        {"help", 0, NULL, 'h'},         {0},
     };
     struct options options = {.open = 6, .closed = 69, .settings.seed = 1};
     int letter;
@@ -110,6 +115,9 @@ static struct options read_options(int count, char **words)
             break;
         case 'v':
             options.settings.verify = true;
+            break;
+        case 'D':
+            options.settings.distinct = true;
             break;
         case 'b':
             options.beacon = true;
@@ -301,6 +309,7 @@ static struct reflector_count read_counts(const struct reflector *reflector)
         all.broken += each[i].broken;
         all.resets += each[i].resets;
         all.others += each[i].others;
+        all.answered += each[i].answered;
         all.passed += each[i].passed;
         if (each[i].first != 0 && (all.first == 0 || each[i].first < all.first))
             all.first = each[i].first;
@@ -341,9 +350,10 @@ static void print_counts(const struct reflector *reflector, uint64_t started)
         const char *name;
         uint64_t value;
     } fields[] = {
-        {"probes", all.syns},   {"syn_acks", all.syn_acks}, {"resets_sent", all.resets_sent},
-        {"silent", all.silent}, {"lost", all.lost},         {"broken", all.broken},
-        {"resets", all.resets}, {"others", all.others},     {"passed", all.passed},
+        {"probes", all.syns},       {"syn_acks", all.syn_acks}, {"resets_sent", all.resets_sent},
+        {"silent", all.silent},     {"lost", all.lost},         {"broken", all.broken},
+        {"resets", all.resets},     {"others", all.others},     {"passed", all.passed},
+        {"answered", all.answered},
     };
     printf("{");
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)

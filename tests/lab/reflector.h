@@ -15,6 +15,7 @@ struct reflector_settings {
     __u64 open, closed;
     __u32 loss;     /* of 2^32: SYNs that are lost, each by a throw of its own */
     __u32 verify;   /* whether SYNs with wrong checksums are dropped; looking costs time */
+    __u32 distinct; /* whether to count in `answered`, which costs time */
     __u32 redirect; /* send answers by this device's index instead of XDP_TX; 0: don't */
     __u64 started;  /* nanoseconds of CLOCK_MONOTONIC, the beginning of the first window */
 };
@@ -24,6 +25,7 @@ struct reflector_count {
     __u64 syns; /* all that came: syn_acks + resets_sent + silent + lost + broken */
     __u64 syn_acks, resets_sent, silent, lost, broken;
     __u64 resets, others; /* other TCP segments that came, which nobody answers */
+    __u64 answered;       /* ports, each once, of addresses that differ in their last 8 bits */
     __u64 passed;         /* frames for the kernel: ARP, ICMP and the like */
     __u64 first, last;    /* SYNs, in nanoseconds of CLOCK_MONOTONIC, true to a tick */
 };
@@ -32,6 +34,8 @@ struct reflector_count {
  * BPF divides slowly. */
 #define REFLECTOR_WINDOW_BITS 23 /* of nanoseconds: 8.4 ms */
 #define REFLECTOR_WINDOWS 16384  /* 137 s; later ones are in none */
+
+#define REFLECTOR_DISTINCT_PORTS (1 << 24)
 
 /* The hash by which a port is open, closed or silent: splitmix64's finaliser over a sum that
  * differs for all addresses (of which IPv4 ones are ::ffff:a.b.c.d) and ports that are near each

@@ -38,13 +38,14 @@ class Reflector:
     """A namespace with all of NETWORKS behind a gateway, while a `with` lasts or until stop().
 
     `open`, `closed` and `loss` are percentages, the latter of SYNs. With `verify` SYNs with wrong
-    checksums are dropped and counted. `beacon` is for masscan, which looks at its clock only when a
+    checksums are dropped and counted. With `distinct` the ports that were answered are counted in
+    `answered`, each once; their addresses must differ in the last 8 bits. `beacon` is for masscan, which looks at its clock only when a
     packet comes. `networks` are routed to the reflector: others than the usual ones are nobody's
     here either, because nothing leaves the two namespaces.
     """
 
-    def __init__(self, open=6, closed=69, seed=1, loss=0, verify=False, beacon=False, polls=GRO,
-                 networks=NETWORKS, test=None):  # fmt: skip
+    def __init__(self, open=6, closed=69, seed=1, loss=0, verify=False, distinct=False,
+                 beacon=False, polls=GRO, networks=NETWORKS, test=None):  # fmt: skip
         self._population = ["--open", str(open), "--closed", str(closed), "--seed", str(seed)]
         self._processes = []
         self._counters = None
@@ -54,7 +55,8 @@ class Reflector:
             if polls == PASS:
                 self._start(self.namespace, "--pass", self.device)
                 # An end without a program is never told of what comes by XDP_TX (Linux 6.18).
-            flags = {"--verify": verify, "--beacon": beacon, "--redirect": polls == GRO}
+            flags = {"--verify": verify, "--distinct": distinct, "--beacon": beacon,
+                     "--redirect": polls == GRO}  # fmt: skip
             options = [flag for flag, wanted in flags.items() if wanted]
             self._start(self._far, "--device", self.device, "--loss", str(loss),
                         *self._population, *options)  # fmt: skip
