@@ -12,6 +12,9 @@ import threading
 import time
 
 SAMPLE_PERIOD = 0.01  # seconds between two looks at a run's memory
+NOISE_PERIOD = 0.2  # seconds over which it is measured how busy the machine is
+NOISE_LOOKS = 10
+NOISE_MAXIMUM = 0.05  # of the machine
 ANSWERED = ("open", "closed")  # the states of ports that answer
 
 
@@ -23,26 +26,39 @@ class Run:
     """One measured run. `recall` is the share of the open ports that were called open, `precision`
     the share of those called open that are, `accuracy` the share of the closed and filtered ones
     that were called so, `answered` the share of the ports that answer that were heard. `low` is
-    what the peer claims of the latter. What is not known is None."""
+    what the peer claims of the latter. What is not known is None.
+
+    Where the network counts when packets arrived, `rate` is how many did a second, and `machine` the
+    CPU seconds of all of the machine, of which the kernel books what it does for packets that come
+    to nobody; `kept` is the share of the answers that were heard."""
 
     def __init__(self, entrant, scenario, number):
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
             with scenario.attempt(number) as attempt:
+                self.noise = machine_noise() if scenario.measures_rate else 0
                 self._measure(entrant.words(attempt.values), attempt.prefix, scenario.limit, output)
             output.seek(0)
             text = output.read()
         if self.broken_off:
             text = text[: text.rfind("\n") + 1]  # the last line may be cut off
-        states, self.low = entrant.read(text)
-        self._judge(states, attempt.truth, entrant.tells_states)
+        said = entrant.read(text)
+        self.low = said.low
+        self._judge(said.states, attempt.truth, entrant.tells_states)
         self.counters = attempt.counters
+        self.rate = self.core_rate = self.machine_packet_cpu = self.kept = None
         self.packets = self.counters.get("probes")
         self.own_drops = self.counters.get("own_drops", 0)
         self.packet_cpu = self.cpu / self.packets if self.packets else None
+        if scenario.measures_rate and self.packets:
+            self.rate = _rate(self.counters)
+            self.machine_packet_cpu = self.machine / self.packets
+            self.core_rate = self.packets / self.machine if self.machine else None
+        if self.counters.get("answered"):
+            self.kept = min(said.closed / self.counters["answered"], 1.0)
 
     def _measure(self, words, prefix, limit, output):
         with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryFile("w+b") as errors:
-            began = time.monotonic()
+            machine, began = machine_cpu(), time.monotonic()
             # pylint: disable-next=consider-using-with
             process = subprocess.Popen(
                 [*prefix, *words], stdin=subprocess.DEVNULL, stdout=output, stderr=errors,
@@ -53,6 +69,7 @@ class Run:
             killer.start()
             _, status, usage = os.wait4(process.pid, 0)
             self.wall = time.monotonic() - began
+            self.machine = machine_cpu() - machine
             killer.cancel()
             process.returncode = os.waitstatus_to_exitcode(status)
             errors.seek(0)
@@ -75,6 +92,39 @@ class Run:
             self.accuracy = _share(right, len(truth) - len(is_open))
             answer = [key for key, state in truth.items() if state in ANSWERED]
             self.answered = _share(sum(states.get(key) in ANSWERED for key in answer), len(answer))
+
+
+def machine_cpu():
+    """CPU seconds that all processors have been busy, for interrupts too."""
+    first = pathlib.Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0]
+    user, nice, system, _idle, _waiting, irq, softirq = map(int, first.split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+def machine_noise():
+    """The share of the machine that others use. It waits a while for them to end."""
+    for _ in range(NOISE_LOOKS):
+        before = machine_cpu()
+        time.sleep(NOISE_PERIOD)
+        noise = (machine_cpu() - before) / NOISE_PERIOD / os.cpu_count()
+        if noise <= NOISE_MAXIMUM:
+            break
+    return noise
+
+
+def _rate(counters):
+    """Packets a second, of all but the first and the last fiftieth of them: those are what a scan
+    begins with, and what it asks again."""
+    windows, times = counters["windows"], []
+    for share in (0.02, 0.98):
+        wanted, before = share * sum(windows), 0
+        for number, count in enumerate(windows):
+            if before + count >= wanted > before:
+                times.append((number + (wanted - before) / count) * counters["window"])
+                break
+            before += count
+    took = times[1] - times[0]
+    return 0.96 * sum(windows) / took if took > 0 else None
 
 
 def _share(part, whole):
@@ -155,6 +205,11 @@ class Result:
     def own_drops(self):
         """The most packets that the network itself lost in a run, without being told to."""
         return max(run.own_drops for run in self.runs)
+
+    @property
+    def noise(self):
+        """The most that others used of the machine before a run."""
+        return max(run.noise for run in self.runs)
 
     @property
     def broken_off(self):

@@ -4,6 +4,7 @@ import pathlib
 import re
 import shlex
 import subprocess
+import typing
 
 PATH = pathlib.Path(__file__).resolve().parent / "peers.txt"
 
@@ -33,6 +34,14 @@ class Peer:
         return (done.stdout.strip().splitlines() or [None])[0]
 
 
+class Said(typing.NamedTuple):
+    """What a peer told of a scan."""
+
+    states: dict  # (address, port) → state
+    low: float | None  # the share of the answering ports that it claims to have heard
+    closed: int  # how many ports are
+
+
 class Entrant:
     """A peer that takes part in a scenario, at a rate if it is told one."""
 
@@ -48,17 +57,20 @@ class Entrant:
         return [part for word in words for part in (targets.split() if word == targets else [word])]
 
     def read(self, text):
-        """((address, port) → state, the claimed share or None), from what it printed."""
-        address, state, low = None, "open", None
+        """What it Said, from what it printed."""
+        address, state, low, closed = None, "open", None, None
         states = {}
         for match in self._peer.pattern.finditer(text):
             groups = match.groupdict()
             address = groups.get("address") or address
             state = groups.get("state") or state
             low = groups.get("low") or low
+            closed = groups.get("closed") or closed
             for port in _ports(groups.get("ports") or groups.get("port") or ""):
                 states[address, port] = state
-        return states, None if low is None else float(low)
+        if closed is None:
+            closed = sum(state == "closed" for state in states.values())
+        return Said(states, None if low is None else float(low), int(closed))
 
     @property
     def tells_states(self):

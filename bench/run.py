@@ -18,10 +18,12 @@ PROGRAM = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else ""
 os.environ.setdefault("PORTHOLE_BUILD", str(pathlib.Path(PROGRAM).parents[1]) if PROGRAM else "")
 
 # pylint: disable=wrong-import-position
-from measure import Result
+from measure import NOISE_MAXIMUM, Result
 from peers import entrants_of, peers_read
 from scenarios import SCENARIOS
 
+RATE_HEAD = ("scenario", "peer (runs)", "packets/s", "ratio", "CPU of all/packet", "ratio",
+             "packets/CPU s", "ratio", "answers kept", "recall")  # fmt: skip
 HEAD = ("scenario", "peer (runs)", "wall", "ratio", "CPU", "ratio", "packets", "CPU/packet",
         "ratio", "memory", "recall", "precision", "states")  # fmt: skip
 
@@ -39,7 +41,7 @@ def measure(scenario, entrants):
             told = told_of(run) if run else f"cannot: {result.failure}"
             print(f"  run {number + 1}: {result.name}: {told}", flush=True)
         if results[0].failure:
-            raise SystemExit(f"bench: {results[0].failure}")
+            break
     return results
 
 
@@ -48,6 +50,13 @@ def told_of(run):
     parts = [f"{run.wall:.2f} s", f"CPU {run.cpu:.2f} s", f"{run.memory / 2**20:.1f} MiB"]
     if run.packets is not None:
         parts.append(f"{run.packets:,} packets")
+    if run.rate is not None:
+        parts.append(f"{run.rate:,.0f} packets/s arrived, {run.machine:.2f} s CPU of the machine, "
+                     f"{run.core_rate or 0:,.0f} packets a CPU second")  # fmt: skip
+    if run.kept is not None:
+        parts.append(f"{run.kept:.3%} of {run.counters['answered']:,} answers kept")
+    if run.rate is not None and run.noise > NOISE_MAXIMUM:
+        parts.append(f"others used {run.noise:.0%} of the machine")
     parts += [f"recall {share(run.recall)}", f"precision {share(run.precision)}"]
     if run.accuracy is not None:
         parts.append(f"closed and filtered right {share(run.accuracy)}")
@@ -98,26 +107,64 @@ def row(result, first):
     )
 
 
-def print_table(all_results):
-    """The one table."""
-    table = [HEAD, *(row(result, results[0]) for results in all_results for result in results)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(HEAD))]
+def rate_row(result, first):
+    """A row of the table of rates."""
+    rate, core_rate = result.median("rate"), result.median("core_rate")
+    kept = result.worst("kept")
+    return (
+        result.scenario.name if result is first else "",
+        f"{result.name} ({len(result.runs)})",
+        "-" if rate is None else f"{rate:,.0f}" + ("?" if result.noise > NOISE_MAXIMUM else ""),
+        ratio(result, first, "rate"),
+        "-" if core_rate is None else f"{result.median('machine_packet_cpu') * 1e9:,.0f} ns",
+        ratio(result, first, "machine_packet_cpu"),
+        "-" if core_rate is None else f"{core_rate:,.0f}",
+        ratio(result, first, "core_rate"),
+        "-" if kept is None else f"{kept:.3%}",
+        share(result.worst("recall")),
+    )
+
+
+def print_rows(table):
+    """A head and rows under each other."""
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     table.insert(1, tuple("-" * width for width in widths))
     print()
     for cells in table:
         cells = [cell.ljust(width) if i < 2 else cell.rjust(width)
                  for i, (cell, width) in enumerate(zip(cells, widths))]  # fmt: skip
         print("| " + " | ".join(cells) + " |")
+
+
+def print_table(all_results):
+    """The one table, and one of rates where they are measured."""
+    print_rows([HEAD, *(row(result, results[0]) for results in all_results for result in results)])
     print(
         "\nwall, CPU (user and system), packets (sent by the peer): medians; memory: the most; "
         "recall, precision,\nstates (closed and filtered ports called so): the least of all runs; "
         "ratio: how many times the first peer's;\n≥: broken off; !: the lab itself lost packets"
+    )
+    rates = [
+        rate_row(result, results[0]) for results in all_results for result in results
+        if results[0].scenario.measures_rate and result.runs
+    ]  # fmt: skip
+    if not rates:
+        return
+    print_rows([RATE_HEAD, *rates])
+    print(
+        "\npackets/s: SYNs that arrived, without the first and last 2%; CPU of all: of the whole "
+        "machine, interrupts and\nthe answering network included; packets/CPU s: packets a second "
+        "and core; medians. answers kept: of those that\nthe network sent, each port counted once; "
+        "the least of all runs. ?: others used the machine"
     )
 
 
 def check(results):
     """Prints what the scenario demands of the first peer and whether it holds; true if all does."""
     scenario = results[0].scenario
+    if results[0].failure:
+        print(f"FAILS: {scenario.name}: {results[0].failure}")
+        return False
     others = [result for result in results[1:] if result.runs and not result.failure]
     demands = list(scenario.demands(results[0], others))
     for demand, holds in demands:

@@ -13,6 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "
 # pylint: disable=wrong-import-position
 from lab import Lab
 from namespaces import Namespace, wire
+from reflector import NETWORKS, Reflector
 from sockets import listen
 
 MEMORY_MAXIMUM = 64 * 2**20  # bytes, of the first peer
@@ -25,7 +26,7 @@ class Attempt:
     prefix: list  # the words before a command that is to run there
     values: dict  # of the placeholders in command lines
     truth: dict  # (address, port) → open, closed, filtered; only open ones where no more is known
-    counters: dict = dataclasses.field(default_factory=dict)  # simnet's, once the run is over
+    counters: dict = dataclasses.field(default_factory=dict)  # the network's, once the run is over
 
 
 class Scenario:
@@ -39,6 +40,7 @@ class Scenario:
     rates = ()  # of packets a second, for peers that are told one
     runs = 1  # of each peer, in turns
     patience = math.inf  # seconds in all runs, after which a peer is not run again
+    measures_rate = False  # whether the network counts when packets come
     limit = 600  # seconds after which a run is broken off
     wall = 1.0  # at least so many times as fast
     cpu = 0.0  # at least so many times less CPU; 0: not asked for
@@ -504,8 +506,131 @@ class Lies(LabScenario):
             yield as_true(first, other)
 
 
+# ---- Packets by the million ----
+
+
+WIDE = "10.0.0.0/12"  # nobody's, in namespaces that nothing leaves; zmap and masscan know IPv4 alone
+
+
+class ReflectorScenario(Scenario):
+    """A network that the reflector plays, with the first peer sending from inside the kernel, by
+    `--link xdp`. Each run has ports of its own that are open."""
+
+    population = {"open": 6, "closed": 69}
+    measures_rate = True
+    distinct = False
+    runs = 3
+    limit = 30
+    patience = 5
+
+    def __init__(self):
+        super().__init__()
+        self.known = None, {}
+
+    @contextlib.contextmanager
+    def attempt(self, number):
+        networks = [network for network in self.targets.split() if network.startswith("10.")]
+        with Reflector(**self.population, seed=number + 1, beacon=True, distinct=self.distinct,
+                       networks=(*NETWORKS, *networks)) as lab:  # fmt: skip
+            values = {
+                "targets": self.targets, "ports": self.ports, "interface": lab.device,
+                "source": SOURCE, "hardware": lab.hardware,
+            }  # fmt: skip
+            attempt = Attempt(lab.prefix, values, self.truth(lab, number))
+            yield attempt
+            attempt.counters |= lab.counters()
+
+    def truth(self, lab, number):
+        """The open ports of a run; asked for once, because the peers take turns."""
+        if self.known[0] != number:
+            found = lab.truth_open(self.ports, *self.targets.split())
+            self.known = number, dict.fromkeys(found, "open")
+        return self.known[1]
+
+    def demands(self, first, others):
+        yield "recall at least 99.99%", first.worst("recall") >= 0.9999
+        yield from right(first, "precision")
+
+
+class XdpRate(ReflectorScenario):
+    """Addresses that never answer: what it costs to send."""
+
+    key = "xdp-rate"
+    name = "xdp: 2,097,152 addresses, 1 port, all silent, asked once"
+    targets = "10.0.0.0/11"
+    ports = "80"
+    groups = ("xdp-rate", "once", "one-port")
+    rates = (10_000_000,)
+    population = {"open": 0, "closed": 0}
+
+    def demands(self, first, others):
+        known = [other for other in of_peers(others) if other.median("core_rate")]
+        if known:
+            best = max(known, key=lambda other: other.median("core_rate"))
+            reached = first.median("core_rate") / best.median("core_rate")
+            yield (
+                f"at least 4 times the packets a second and core of {best.name}: "
+                f"{first.median('core_rate'):,.0f} and {best.median('core_rate'):,.0f}, "
+                f"{reached:.1f} times",
+                reached >= 4,
+            )
+
+
+class XdpReplies(ReflectorScenario):
+    """Ports that all refuse: which share of so many answers a second is heard. There are few hosts,
+    because what there is to keep of a host costs more than an answer."""
+
+    key = "xdp-replies"
+    name = "xdp: 16 hosts, all ports, all closed, asked once"
+    targets = "198.19.0.0/28"
+    ports = "0-65535"
+    groups = ("xdp-replies",)
+    rates = (500_000, 1_000_000, 2_000_000, 3_000_000)
+    population = {"open": 0, "closed": 100}
+    distinct = True
+    demanded_rate = 2_000_000
+
+    def demands(self, first, others):
+        same = first.name.replace(f"{self.rates[0]:,}", f"{self.demanded_rate:,}")
+        for result in others:
+            if result.name == same:
+                kept, rate = result.worst("kept"), result.median("rate") or 0
+                yield (
+                    f"{same}: at least 99.9% of the answers kept: {kept or 0:.3%} at {rate:,.0f}/s",
+                    (kept or 0) >= 0.999 and rate >= 0.95 * self.demanded_rate,
+                )
+
+
+class XdpWide(ReflectorScenario):
+    """One port of a /12."""
+
+    key = "xdp-wide"
+    name = "xdp: 1,048,576 addresses, 1 port"
+    targets = WIDE
+    ports = "80"
+    groups = ("link", "once", "one-port")
+    rates = (200_000, 10_000_000)
+
+
+class XdpDeep(ReflectorScenario):
+    """Some ports of a /16, which zmap does not do in one run."""
+
+    key = "xdp-deep"
+    name = "xdp: 65,536 addresses, 16 ports"
+    targets = "198.19.0.0/16"
+    ports = "8000-8015"
+    groups = ("link", "once")
+    rates = (200_000, 10_000_000)
+
+
+def of_peers(results):
+    """Those of other programs."""
+    return [result for result in results if not result.name.startswith("porthole")]
+
+
 SCENARIOS = (
     Loopback, Network,
     OneHost, OneHostSilent, Lossy, LossyMore, Estimate, EstimateMore, Bottleneck, BottleneckSweep,
     LimitedResets, Sweep, RawLoopback, Tunnel, Lies,
+    XdpRate, XdpReplies, XdpWide, XdpDeep,
 )  # fmt: skip
