@@ -4,6 +4,11 @@
 #include <stddef.h>
 
 #define TEST_LINK(name)
+#ifdef HAVE_XDP
+#define XDP_LINK(name) LINK(name)
+#else
+#define XDP_LINK(name)
+#endif
 #define LINK(name) extern const struct link_class link_##name;
 #include "link/link.def"
 #undef LINK

@@ -1,5 +1,7 @@
 /* Ethernet: sends frames through a packet socket, packet(7), and receives what comes to any
  * interface, of whatever kind, through a ring. */
+#include "link/packet.h"
+
 #include "link/batch.h"
 #include "link/packet_ring.h"
 
@@ -68,8 +70,6 @@ static void packet_link_free(struct packet_link *self)
     free(self->ring);
     free(self);
 }
-
-extern const struct link_class link_packet;
 
 static int packet_open(const struct link_options *options, struct link **ret_link,
                        struct error *error)
@@ -157,6 +157,11 @@ static size_t packet_receive(struct link *link, uint64_t wait, struct incoming *
 static void packet_release(struct link *link)
 {
     packet_ring_release(((struct packet_link *)link)->ring);
+}
+
+int packet_descriptor(const struct link *link)
+{
+    return ((const struct packet_link *)link)->ring->fd;
 }
 
 static struct link_facts packet_facts(const struct link *link)

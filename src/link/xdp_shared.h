@@ -27,13 +27,13 @@ struct xdp_facts {
     struct key key;      /* of cookies */
     uint16_t first_port; /* the probes of tag t leave from first_port + t, for t < tags */
     uint8_t tags;
-    uint8_t pass_tags;   /* below it are those of passes, which ask a port once */
+    uint8_t pass_tags; /* below it are those of passes, which ask a port once */
     bool ipv6;
-    bool acknowledges;   /* probes carry their cookie as acknowledgment, and RSTs give it back */
-    bool resets;         /* a SYN|ACK is answered by a RST, as the kernel would have done */
-    uint32_t ports;      /* of a host */
-    uint32_t ranges;     /* of addresses */
-    uint32_t interface;  /* index */
+    bool acknowledges;  /* probes carry their cookie as acknowledgment, and RSTs give it back */
+    bool resets;        /* a SYN|ACK is answered by a RST, as the kernel would have done */
+    uint32_t ports;     /* of a host */
+    uint32_t ranges;    /* of addresses */
+    uint32_t interface; /* index */
 };
 
 /* What changes while programs run. */
@@ -54,8 +54,8 @@ struct xdp_state {
 
 /* An answer, as it came. */
 struct xdp_record {
-    uint64_t time;      /* monotonic nanoseconds */
-    uint32_t length;    /* of the IP packet */
-    uint32_t protocol;  /* ETH_P_IP or ETH_P_IPV6 */
+    uint64_t time;     /* monotonic nanoseconds */
+    uint32_t length;   /* of the IP packet */
+    uint32_t protocol; /* ETH_P_IP or ETH_P_IPV6 */
     unsigned char bytes[];
 };

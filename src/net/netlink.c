@@ -23,12 +23,12 @@ struct netlink {
     } answer;
 };
 
-int netlink_open(struct netlink **ret_netlink)
+int netlink_open(int protocol, struct netlink **ret_netlink)
 {
     struct netlink *netlink = calloc(1, sizeof(*netlink));
     if (!netlink)
         return -ENOMEM;
-    netlink->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+    netlink->socket = mnl_socket_open2(protocol, SOCK_CLOEXEC);
     const struct timeval patience = {.tv_sec = PATIENCE};
     if (!netlink->socket || mnl_socket_bind(netlink->socket, 0, MNL_SOCKET_AUTOPID) != 0 ||
         setsockopt(mnl_socket_get_fd(netlink->socket), SOL_SOCKET, SO_RCVTIMEO, &patience,
@@ -68,6 +68,11 @@ void netlink_request_u8(union netlink_request *request, uint16_t type, uint8_t v
 void netlink_request_u32(union netlink_request *request, uint16_t type, uint32_t value)
 {
     mnl_attr_put_u32_check(&request->header, sizeof(*request), type, value);
+}
+
+void netlink_request_text(union netlink_request *request, uint16_t type, const char *text)
+{
+    mnl_attr_put_strz_check(&request->header, sizeof(*request), type, text);
 }
 
 void netlink_request_address(union netlink_request *request, uint16_t type,
@@ -214,6 +219,14 @@ void netlink_attributes(const struct nlmsghdr *message, size_t size, const struc
 bool netlink_bytes(const struct nlattr *attribute, void *ret_bytes, size_t size)
 {
     if (!attribute || mnl_attr_validate2(attribute, MNL_TYPE_BINARY, size) != 0)
+        return false;
+    memcpy(ret_bytes, mnl_attr_get_payload(attribute), size);
+    return true;
+}
+
+bool netlink_head(const struct nlattr *attribute, void *ret_bytes, size_t size)
+{
+    if (!attribute || mnl_attr_get_payload_len(attribute) < size)
         return false;
     memcpy(ret_bytes, mnl_attr_get_payload(attribute), size);
     return true;

@@ -8,8 +8,9 @@
 
 struct netlink;
 
-/* Opens a socket of NETLINK_ROUTE, for which nobody needs rights. Returns 0 or -errno. */
-int netlink_open(struct netlink **ret_netlink);
+/* Opens a socket of NETLINK_ROUTE or NETLINK_GENERIC, for which nobody needs rights. Returns 0 or
+ * -errno. */
+int netlink_open(int protocol, struct netlink **ret_netlink);
 void netlink_close(struct netlink *netlink);
 
 /* A request: a header, the family's own structure, and attributes behind it. */
@@ -24,6 +25,7 @@ void netlink_request_start(union netlink_request *request, uint16_t type, uint16
                            const void *body, size_t size);
 void netlink_request_u8(union netlink_request *request, uint16_t type, uint8_t value);
 void netlink_request_u32(union netlink_request *request, uint16_t type, uint32_t value);
+void netlink_request_text(union netlink_request *request, uint16_t type, const char *text);
 void netlink_request_address(union netlink_request *request, uint16_t type,
                              const struct address *address);
 
@@ -48,6 +50,7 @@ void netlink_attributes(const struct nlmsghdr *message, size_t size, const struc
 /* An attribute's value. They return false, and write nothing, when it is NULL or has another size:
  * a text is cut to what fits. */
 bool netlink_bytes(const struct nlattr *attribute, void *ret_bytes, size_t size);
+bool netlink_head(const struct nlattr *attribute, void *ret_bytes, size_t size); /* or more */
 bool netlink_u32(const struct nlattr *attribute, uint32_t *ret_value);
 bool netlink_text(const struct nlattr *attribute, char *ret_text, size_t size);
 

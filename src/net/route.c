@@ -12,8 +12,9 @@
 
 enum {
     EARLY = 1 << 16, /* no more stretches are asked about before they are needed */
-    SHARED = 64,     /* so many of the last answers are looked through for the same one */
-    ANY_PORT = 9     /* nothing is sent there */
+    COMMON_MOST = 4096,
+    SHARED = 64, /* so many of the last answers are looked through for the same one */
+    ANY_PORT = 9 /* nothing is sent there */
 };
 
 struct answer {
@@ -240,6 +241,28 @@ const struct route *routes_find(struct routes *routes, const struct address *to)
     return view->routes[view->last];
 }
 
+const struct route *routes_common(struct routes *routes, const struct address_set *targets)
+{
+    const struct route *common = NULL;
+    size_t asked = 0;
+    for (size_t i = 0; i < targets->count; i++) {
+        struct address at = targets->ranges[i].first;
+        for (bool more = true; more; asked++) {
+            const struct route *route = routes_find(routes, &at);
+            if (!route || (common && route != common) || asked >= COMMON_MOST)
+                return NULL;
+            common = route;
+            const struct view *view =
+                at.family == ADDRESS_IPV4 ? routes->last_ipv4 : routes->last_ipv6;
+            more = view->last + 1 < view->stretches->count &&
+                   view->stretches->starts[view->last + 1] <= targets->ranges[i].last;
+            if (more)
+                at.value = view->stretches->starts[view->last + 1];
+        }
+    }
+    return common;
+}
+
 /* Returns a socket, or -1 without IPv6. */
 static int chooser_open(uint32_t interface)
 {
@@ -272,7 +295,7 @@ static int learn_early(struct routes *routes)
 
 static int open_parts(struct routes *routes, struct error *error)
 {
-    int code = netlink_open(&routes->netlink);
+    int code = netlink_open(NETLINK_ROUTE, &routes->netlink);
     if (code == 0)
         code = rtnetlink_interfaces(routes->netlink, 0, &routes->interfaces);
     if (code == 0)

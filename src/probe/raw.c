@@ -14,14 +14,19 @@
 
 #include <errno.h>
 #include <linux/if_ether.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define FRAMES 64    /* packets handed to a link at a time */
-#define ROUNDS 64    /* of taking packets, after which the scan loop has its turn */
-#define LINKS 4      /* open at the same time at most */
+#define FRAMES 64 /* packets handed to a link at a time */
+#define ROUNDS 64 /* of taking packets, after which the scan loop has its turn */
+#define LINKS 4   /* open at the same time at most */
+#define WALK_LEAST                                                                                 \
+    65536 /* probes of a pass: below, a walker takes longer to open than it saves                  \
+           */
+#define REASON_SIZE 384
 #define WAITING 8192 /* probes whose next hop is being asked for, at most */
 #define ASK_PERIOD (10 * NANOSECONDS_PER_MILLISECOND)
 #define ASK_BURST 64 /* neighbours asked in such a time: what a network takes without a storm */
@@ -43,6 +48,10 @@ struct raw {
     struct link *links[LINKS]; /* in the order in which they are tried */
     unsigned link_count;
     struct link *receiver;
+    struct link *sender; /* that sent the latest packets */
+    struct link *walker; /* one of them that walks passes by itself, or NULL */
+    struct link_plan plan;
+    char reason[REASON_SIZE]; /* why there is none; empty: nobody has to know */
     struct address_set self;
 
     struct outgoing frames[FRAMES];
@@ -116,29 +125,33 @@ static bool passes(int code)
            code == ENETDOWN || code == ENXIO; /* a link that flaps */
 }
 
-static void build(struct raw *self, const struct probe *probe, const struct route *route,
-                  const unsigned char *hardware)
+/* What all probes from this source have in common. */
+static struct tcp_packet probe_packet(const struct technique *technique,
+                                      const struct address *source)
 {
-    const struct technique *technique = self->technique;
-    uint16_t source_port = (uint16_t)(self->cookies.first_port + probe->tag);
-    uint32_t cookie = cookie_of(&self->cookies, &route->source, &probe->to.address, source_port,
-                                probe->to.port.number);
-    bool four = probe->to.address.family == ADDRESS_IPV4;
-    const struct tcp_packet packet = {
-        .source = route->source,
-        .destination = probe->to.address,
-        .source_port = source_port,
-        .destination_port = probe->to.port.number,
-        .sequence = cookie,
-        .acknowledgment = technique->acknowledges ? cookie : 0,
+    uint16_t mss = source->family == ADDRESS_IPV4 ? MSS4 : MSS6;
+    return (struct tcp_packet){
+        .source = *source,
         .window = WINDOW,
         .flags = technique->flags,
         .ttl = TTL,
-        .mss = !technique->option ? 0
-               : four             ? MSS4
-                                  : MSS6,
-        .identification = (uint16_t)(cookie ^ cookie >> 16),
+        .mss = technique->option ? mss : 0,
     };
+}
+
+static void build(struct raw *self, const struct probe *probe, const struct route *route,
+                  const unsigned char *hardware)
+{
+    uint16_t source_port = (uint16_t)(self->cookies.first_port + probe->tag);
+    uint32_t cookie = cookie_of(&self->cookies, &route->source, &probe->to.address, source_port,
+                                probe->to.port.number);
+    struct tcp_packet packet = probe_packet(self->technique, &route->source);
+    packet.destination = probe->to.address;
+    packet.source_port = source_port;
+    packet.destination_port = probe->to.port.number;
+    packet.sequence = cookie;
+    packet.acknowledgment = self->technique->acknowledges ? cookie : 0;
+    packet.identification = (uint16_t)(cookie ^ cookie >> 16);
     struct outgoing *frame = &self->frames[self->frame_count];
     frame->bytes = self->memory[self->frame_count] + LINK_HEADROOM;
     frame->length = (uint16_t)tcp_packet_build(&packet, frame->bytes);
@@ -226,6 +239,7 @@ static size_t send_gathered(struct raw *self, const struct probe *probes, const 
         struct link *link = self->frame_link;
         size_t sent = link->class->send(link, self->frames + done, self->frame_count - done, &code);
         self->packets += sent;
+        self->sender = link;
         done += (unsigned)sent;
         if (sent)
             self->stuck_since = 0;
@@ -265,6 +279,57 @@ size_t raw_submit(struct prober *base, const struct probe *probes, size_t count)
             return next;
     }
     return send_gathered(self, probes, places, at);
+}
+
+/* ---- passes that the link walks ---- */
+
+/* The gateway of all targets, which is asked for when it is not known. */
+static const struct neighbour *find_gateway(struct raw *self)
+{
+    return neighbours_find(&self->neighbours, self->routes, self->plan.route,
+                           &self->plan.route->gateway);
+}
+
+static bool can_walk(const struct raw *self)
+{
+    const struct neighbour *gateway =
+        self->walker ? neighbours_get(&self->neighbours, &self->plan.route->gateway,
+                                      self->plan.route->interface.index)
+                     : NULL;
+    return gateway && gateway->state == NEIGHBOUR_KNOWN;
+}
+
+bool raw_walk(struct prober *base, struct walk *walk)
+{
+    struct raw *self = (struct raw *)base;
+    const struct neighbour *gateway = self->walker ? find_gateway(self) : NULL;
+    int code = 0;
+    if (!gateway || gateway->state != NEIGHBOUR_KNOWN)
+        return false;
+    uint32_t wanted = walk->packets;
+    uint64_t refused = self->walker->class->facts(self->walker).refused;
+    int failed = self->walker->class->walk(self->walker, walk, gateway->hardware, &code);
+    self->packets += wanted - walk->packets;
+    self->refused += self->walker->class->facts(self->walker).refused - refused;
+    if (failed && !passes(code)) { /* what it has left out is asked as ever */
+        snprintf(self->reason, sizeof(self->reason), "%s stopped: %s", self->walker->class->name,
+                 strerror(code));
+        self->walker = NULL;
+    }
+    return !failed;
+}
+
+uint64_t *raw_ledger(struct prober *base)
+{
+    struct raw *self = (struct raw *)base;
+    return self->walker ? self->walker->class->ledger(self->walker) : NULL;
+}
+
+void raw_avoid(struct prober *base, uint64_t host)
+{
+    struct raw *self = (struct raw *)base;
+    if (self->walker)
+        self->walker->class->avoid(self->walker, host);
 }
 
 /* ---- next hops ---- */
@@ -461,6 +526,11 @@ struct prober_facts raw_facts(const struct prober *base)
         .packets = self->packets,
         .refused = self->refused,
         .missed = self->missed,
+        .walks = can_walk(self),
+        .link = self->walker   ? self->walker->class->name
+                : self->sender ? self->sender->class->name
+                               : NULL,
+        .link_reason = self->reason[0] ? self->reason : NULL,
     };
 }
 
@@ -504,6 +574,50 @@ static int open_link(struct raw *self, const struct link_class *class,
     return 0;
 }
 
+/* Whether a link could walk this scan, which then is in `plan`. */
+static bool plan_walk(struct raw *self)
+{
+    const struct plan *plan = self->options.plan;
+    bool named = self->options.link && self->options.link->walk;
+    if (!self->options.walks || (plan->count < WALK_LEAST && !named))
+        return false;
+    const struct route *route = routes_common(self->routes, plan->targets);
+    if (!route)
+        snprintf(self->reason, sizeof(self->reason), "the targets have several routes");
+    else if (!route->code && !route->local && route->gateway.family == ADDRESS_NONE)
+        snprintf(self->reason, sizeof(self->reason), "the targets are on the link itself");
+    if (!route || route->code || route->local || route->gateway.family == ADDRESS_NONE)
+        return false;
+    self->plan = (struct link_plan){
+        .plan = plan,
+        .route = route,
+        .key = self->cookies.key,
+        .probe = probe_packet(self->technique, &route->source),
+        .tags = PROBE_TAGS,
+        .pass_tags = PASS_TAGS,
+        .acknowledges = self->technique->acknowledges,
+    };
+    return true;
+}
+
+/* One that walks is worth having and nothing more, unless it was asked for. */
+static int open_walker(struct raw *self, const struct link_class *class,
+                       const struct link_options *options, struct error *error)
+{
+    struct error refusal = {0};
+    int failed = options->plan && class->carries(self->plan.route)
+                     ? open_link(self, class, options, &refusal)
+                     : -EOPNOTSUPP;
+    if (!failed)
+        self->walker = self->links[self->link_count - 1];
+    else if (refusal.message[0])
+        snprintf(self->reason, sizeof(self->reason), "%s", refusal.message);
+    if (failed && class == self->options.link)
+        return error_set(error, -failed, "%s",
+                         self->reason[0] ? self->reason : "the targets are not behind a gateway");
+    return 0;
+}
+
 /* The one that was asked for, or all that there are. */
 static int open_links(struct raw *self, struct error *error)
 {
@@ -511,20 +625,28 @@ static int open_links(struct raw *self, struct error *error)
         .first_port = self->ports.first,
         .last_port = (uint16_t)(self->ports.first + self->ports.count - 1),
         .path = self->options.link_path,
+        .plan = plan_walk(self) ? &self->plan : NULL,
     };
-    if (self->options.link)
-        return open_link(self, self->options.link, &options, error);
-    for (size_t i = 0; link_classes[i] && self->link_count < LINKS; i++) {
-        int failed = open_link(self, link_classes[i], &options, error);
-        if (failed)
-            return failed;
+    const struct link_class *const named[] = {self->options.link, NULL};
+    const struct link_class *const *classes = self->options.link ? named : link_classes;
+    int failed = 0;
+    for (size_t i = 0; !failed && classes[i] && self->link_count < LINKS; i++) {
+        const struct link_class *class = classes[i];
+        if (class->walk)
+            failed = open_walker(self, class, &options, error);
+        else if (!self->walker || !class->receive) /* it would receive the same twice */
+            failed = open_link(self, class, &options, error);
     }
-    return 0;
+    return failed;
 }
 
 static int open_all(struct raw *self, struct error *error)
 {
     int failed = port_block_open(PROBE_TAGS, &self->ports, error);
+    self->cookies = (struct cookies){
+        .key = {{random_u64(), random_u64()}},
+        .first_port = self->ports.first,
+    };
     if (!failed)
         failed = routes_open(self->options.interface, &self->routes, error);
     if (!failed)
@@ -533,13 +655,7 @@ static int open_all(struct raw *self, struct error *error)
         failed = resolve_self(ADDRESS_NONE, &self->self, error);
     if (!failed)
         failed = address_set_seal(&self->self);
-    if (failed)
-        return failed;
-    self->cookies = (struct cookies){
-        .key = {{random_u64(), random_u64()}},
-        .first_port = self->ports.first,
-    };
-    return 0;
+    return failed;
 }
 
 int raw_open(const struct prober_class *class, const struct prober_options *options,

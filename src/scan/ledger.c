@@ -41,9 +41,22 @@ int ledger_init(struct ledger *ledger, uint64_t count, uint64_t memory,
 
 void ledger_release(struct ledger *ledger)
 {
-    free(ledger->bits);
+    if (!ledger->lent)
+        free(ledger->bits);
     number_set_release(&ledger->open);
     *ledger = (struct ledger){0};
+}
+
+void ledger_lend(struct ledger *ledger, uint64_t *bits)
+{
+    uint64_t words = ledger->count / STATES_PER_WORD + (ledger->count % STATES_PER_WORD != 0);
+    for (uint64_t i = 0; i < words; i++) /* pages without a state are not touched */
+        if (ledger->bits[i])
+            bits[i] = ledger->bits[i];
+    if (!ledger->lent)
+        free(ledger->bits);
+    ledger->bits = bits;
+    ledger->lent = true;
 }
 
 enum port_state ledger_get(const struct ledger *ledger, uint64_t index)

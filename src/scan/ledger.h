@@ -12,6 +12,7 @@
 struct ledger {
     uint64_t *bits; /* two an index, 32 indexes a word: silent, open, refused, filtered; NULL of a
                        sparse one */
+    bool lent;      /* they are somebody else's memory */
     uint64_t count;
     struct state_words words;
 
@@ -30,6 +31,10 @@ struct ledger {
 int ledger_init(struct ledger *ledger, uint64_t count, uint64_t memory,
                 const struct state_words *words);
 void ledger_release(struct ledger *ledger);
+
+/* Keeps the states of a ledger that is not sparse in `bits` from now on, all 0 before, which stay
+ * the caller's and must outlive it. */
+void ledger_lend(struct ledger *ledger, uint64_t *bits);
 
 /* Bytes of a ledger that is not sparse. */
 uint64_t ledger_size(uint64_t count);

@@ -5,7 +5,11 @@
  * be dropped afterwards. */
 #pragma once
 
+#include "base/random.h"
+#include "net/packet.h"
 #include "net/route.h"
+#include "scan/plan.h"
+#include "scan/walk.h"
 
 #define LINK_HEADROOM 16 /* bytes that a link may write in front of a packet */
 
@@ -29,10 +33,21 @@ struct incoming {
     bool verified; /* the checksums need not be looked at: hardware has, or this machine made it */
 };
 
+/* What a link needs to know to walk passes by itself (struct walk). Everything is borrowed. */
+struct link_plan {
+    const struct plan *plan;
+    const struct route *route; /* of all targets, through one gateway */
+    struct key key;            /* of the cookies (scan/cookie.h) */
+    struct tcp_packet probe;   /* but for what depends on the target and the tag */
+    uint8_t tags, pass_tags;   /* those below the second are of passes */
+    bool acknowledges;         /* the probes carry their cookie as acknowledgment as well */
+};
+
 struct link_options {
     uint16_t first_port,
-        last_port;    /* of our own packets: what else comes is none of our business */
-    const char *path; /* of a link that is a file */
+        last_port;                /* of our own packets: what else comes is none of our business */
+    const char *path;             /* of a link that is a file */
+    const struct link_plan *plan; /* NULL: nothing is to be walked */
 };
 
 struct link_facts {
@@ -68,6 +83,21 @@ struct link_class {
     void (*release)(struct link *link);
 
     struct link_facts (*facts)(const struct link *link);
+
+    /* Only of a link that walks; the others are NULL. */
+
+    /* The memory of the plan's ledger, two bits an index and silent at first (scan/ledger.h), where
+     * the link sees what need not be asked. It is the link's. */
+    uint64_t *(*ledger)(struct link *link);
+
+    /* Leaves the ports of a host out from now on. */
+    void (*avoid)(struct link *link, uint64_t host);
+
+    /* Sends the probes of the silent indexes at `walk->position` and behind it, which it moves on,
+     * until it has sent `walk->packets`, which it counts down, or is at the end. Returns 0, or -1
+     * with the positive errno in *ret_code; what was done until then counts. */
+    int (*walk)(struct link *link, struct walk *walk,
+                const unsigned char next_hop[static HARDWARE_SIZE], int *ret_code);
 };
 
 struct link {

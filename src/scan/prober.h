@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "scan/plan.h"
 #include "scan/reply.h"
+#include "scan/walk.h"
 
 struct link_class;
 
@@ -18,11 +19,13 @@ struct probe {
 /* A tag tells askings of the same port apart: the packets of different tags differ, so that even a
  * late answer says which of them it answers. */
 #define PROBE_TAGS 16
+#define PASS_TAGS 7 /* those below it are of passes, in turn, which ask a port once each */
 
 struct prober_options {
     const struct plan *plan; /* what will be asked; borrowed, outlives the prober */
     uint32_t in_flight; /* attempts wanted at the same time; fewer when the machine gives less */
     uint32_t interface; /* index of the one that packets must leave by; 0: the kernel's choice */
+    bool walks; /* whether the scan can keep its ledger where the prober says, and have it walk */
     const struct link_class *link; /* of a raw prober: the only one to use; NULL: by the route */
     const char *link_path;         /* of a link that is a file */
 
@@ -41,6 +44,7 @@ struct prober_facts {
         refused;     /* packets that this machine did not let leave, and that were not sent again */
     uint64_t missed; /* answers that this machine had no room for */
     const char *limit; /* what holds the capacity down ("file descriptors", …), or NULL */
+    bool walks;        /* walk() can be called now */
     const char *link;  /* by which most packets leave: a name of link.def, or NULL for sockets */
     const char *link_reason; /* why it is that one and not one before it in link.def, or NULL */
 };
@@ -83,6 +87,16 @@ struct prober_class {
     uint64_t (*oldest)(const struct prober *prober);
 
     struct prober_facts (*facts)(const struct prober *prober);
+
+    /* Only of stateless probers, and NULL of others: passes that it walks by itself, because its
+     * link can (the calls of the same names in scan/link.h). */
+    uint64_t *(*ledger)(struct prober *prober); /* NULL: it will not walk */
+    void (*avoid)(struct prober *prober, uint64_t host);
+
+    /* Asks the silent indexes from `walk->position` on, without a reply for those that are silent,
+     * until `walk->packets` is 0 or `walk->position` at the end: it changes both. Returns false
+     * when it did less, and may do more when it is called again later. */
+    bool (*walk)(struct prober *prober, struct walk *walk);
 };
 
 struct prober {

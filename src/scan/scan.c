@@ -175,6 +175,8 @@ struct scan_progress scan_progress(const struct scan *scan)
         .errors = scan->failed_hosts.count + scan->failed_ports.count,
         .in_flight = facts.in_flight,
         .limit = scan->limit,
+        .link = facts.link,
+        .link_reason = facts.link_reason,
     };
     double remaining = scan->position_rate > 0
                            ? (double)(progress.count - progress.done) / scan->position_rate *
@@ -345,6 +347,7 @@ static void next_pass(struct scan *scan)
     scan->pass_began = scan->clock;
     scan->at.pass++;
     scan->at.position = 0;
+    scan->checked = 0;
     scan->tick_position = 0;
 }
 
@@ -391,6 +394,8 @@ static void summarise(const struct scan *scan, enum scan_end end, struct scan_su
         .recall = current_recall(scan, passes),
         .end = end,
         .limit = scan->limit,
+        .link = facts.link,
+        .link_reason = facts.link_reason,
     };
     if (complete && scan->ledger.words.silence == STATE_OPEN_FILTERED)
         summary->open_filtered = silent;
@@ -413,12 +418,19 @@ static int open_prober(struct scan *scan, struct error *error)
         .timeout = attempt_timeout,
         .user = scan,
         .in_flight = scan->options.in_flight ? scan->options.in_flight : IN_FLIGHT,
+        .walks = !scan->ledger.sparse,
+        .link = scan->options.link,
     };
     int failed = scan->class->open(scan->class, &options, &scan->prober, error);
     if (!failed && scan->events.opened)
         failed = scan->events.opened(scan->events.user, error);
     if (failed)
         return failed;
+    uint64_t *bits =
+        options.walks && scan->class->ledger ? scan->class->ledger(scan->prober) : NULL;
+    scan->walks = bits != NULL;
+    if (bits)
+        ledger_lend(&scan->ledger, bits);
     scan->window_maximum = options.in_flight;
     scan->window = WINDOW_START < options.in_flight ? WINDOW_START : options.in_flight;
     scan->began = scan->pass_began = scan->clock = scan->ticked = clock_monotonic();

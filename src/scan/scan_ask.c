@@ -5,8 +5,10 @@
 
 #include <stdio.h>
 
-#define WALK 65536 /* positions looked at between two looks at the clock */
-#define EXTRAS 16  /* canaries handed over in one turn */
+#define WALK 65536      /* positions looked at between two looks at the clock */
+#define EXTRAS 16       /* canaries handed over in one turn */
+#define WALK_BURST 1024 /* probes that are walked in one turn, at most */
+#define WALK_PLACES 2   /* among which there are canaries */
 #define SHORTAGE                                                                                   \
     (10 * NANOSECONDS_PER_MILLISECOND) /* until a machine is asked again that is out of something  \
                                         */
@@ -176,6 +178,23 @@ static void steer(struct scan *scan)
     }
 }
 
+/* Has the prober walk on, for as many probes. Returns whether it did. */
+static bool walk_on(struct scan *scan, uint32_t allowed)
+{
+    struct walk walk = pass_walk(scan, scan->at.pass);
+    walk.position = scan->at.position;
+    walk.packets = allowed;
+    if (!allowed)
+        return true;
+    sent_log_add(&scan->log, scan->at.pass, walk.position, clock_monotonic());
+    bool done = scan->class->walk(scan->prober, &walk);
+    scan->at.position = walk.position;
+    scan->at.probes += allowed - walk.packets;
+    scan->sent = scan->clock;
+    pace_spend(&scan->pace, allowed - walk.packets);
+    return done;
+}
+
 /* The canaries that are due; returns how many. */
 static uint32_t take_canaries(struct scan *scan, struct probe probes[static EXTRAS])
 {
@@ -189,21 +208,27 @@ static uint32_t take_canaries(struct scan *scan, struct probe probes[static EXTR
 }
 
 /* Hands over `allowed` probes with canaries at random places among them: the first ones of a burst
- * find room in a queue which the rest of it overruns, and would know nothing of the loss. Returns
- * whether all were taken. */
+ * find room in a queue which the rest of it overruns, and would know nothing of the loss. Each walk
+ * costs a call to the kernel, so that there they share a few places. Returns whether all were
+ * taken. */
 static bool submit_with_canaries(struct scan *scan, uint32_t allowed)
 {
+    bool (*submit)(struct scan *, uint32_t) = scan->walking ? walk_on : batch_submit;
     struct probe canaries[EXTRAS];
-    uint32_t count = allowed ? take_canaries(scan, canaries) : 0, done = 0;
+    uint32_t count = allowed ? take_canaries(scan, canaries) : 0, done = 0, asked = 0;
+    uint32_t places = scan->walking && count > WALK_PLACES ? WALK_PLACES : count;
     bool taken = true;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t from = i * allowed / count, to = (i + 1) * allowed / count;
+    for (uint32_t i = 0; i < places; i++) {
+        uint32_t from = i * allowed / places, to = (i + 1) * allowed / places;
         uint32_t place = from + (uint32_t)(mix64(scan->clock + i) % (to - from + 1));
-        taken = taken && batch_submit(scan, place - done);
+        uint32_t here = (i + 1) * count / places - asked;
+        taken = taken && submit(scan, place - done);
         done = place;
-        pace_spend(&scan->pace, (uint32_t)scan->class->submit(scan->prober, &canaries[i], 1));
+        pace_spend(&scan->pace,
+                   (uint32_t)scan->class->submit(scan->prober, &canaries[asked], here));
+        asked += here;
     }
-    return taken && batch_submit(scan, allowed - done);
+    return taken && submit(scan, allowed - done);
 }
 
 /* Asks what is due in the lanes, as far as the pace lets them. Returns how long to wait. */
@@ -234,10 +259,41 @@ static uint64_t ask_lanes(struct scan *scan)
     return lanes_wait(&scan->lanes, scan->clock, TICK);
 }
 
+/* While the prober walks, nobody sees which silent ports it asks: the checks of their hosts are
+ * spread over the pass by the share of it that is done. */
+static void check_hosts(struct scan *scan)
+{
+    uint64_t hosts = scan->watch.count, ports = scan->plan->ports->size;
+    if (scan->at.pass < 2 || ports < WATCH_CHECKS)
+        return;
+    double share = (double)scan->at.position / (double)scan->positions;
+    uint64_t due = (uint64_t)(share * (double)hosts * WATCH_CHECKS);
+    scan->batch_count = scan->batch_done = 0;
+    while (scan->checked < due && scan->batch_count < BATCH) {
+        uint64_t host = scan->checked++ % hosts;
+        if (scan->watch.hosts[host].refused &&
+            ledger_next_silent(&scan->ledger, host * ports) < (host + 1) * ports)
+            check_host(scan, host, scan->at.position);
+    }
+    uint32_t count = scan->batch_count;
+    scan->batch_count = 0;
+    if (count)
+        pace_spend(&scan->pace, (uint32_t)scan->class->submit(scan->prober, scan->batch, count));
+}
+
+/* How many probes there are to be asked now. */
+static uint32_t count_wanted(struct scan *scan)
+{
+    uint64_t left = scan->positions - scan->at.position;
+    if (!scan->walking)
+        return scan->batch_count - scan->batch_done;
+    return left < WALK_BURST ? (uint32_t)left : WALK_BURST;
+}
+
 /* What the common pass asks now. Returns how long to wait. */
 static uint64_t ask_pass(struct scan *scan)
 {
-    uint32_t wanted = scan->batch_count - scan->batch_done;
+    uint32_t wanted = count_wanted(scan);
     if (wanted && scan->clock < scan->not_before) {
         scan->paused = true;
         return scan->not_before - scan->clock;
@@ -263,6 +319,8 @@ static uint64_t ask_pass(struct scan *scan)
     uint32_t allowed = pace_allow(&scan->pace, wanted, scan->clock);
     if (!submit_with_canaries(scan, allowed))
         return SHORTAGE_STATELESS;
+    if (scan->walking)
+        check_hosts(scan);
     uint64_t wait = allowed < wanted ? pace_wait(&scan->pace) : 0;
     return wait < TICK ? wait : TICK;
 }
@@ -272,7 +330,7 @@ static uint64_t ask_pass(struct scan *scan)
 static uint64_t turn_stateless(struct scan *scan)
 {
     /* In turns with the pass, so that a low rate is not all theirs. */
-    bool passes = scan->batch_done < scan->batch_count && scan->clock >= scan->not_before;
+    bool passes = count_wanted(scan) && scan->clock >= scan->not_before;
     scan->lanes_turn = !scan->lanes_turn || !passes;
     uint64_t lanes = scan->lanes.active && scan->lanes_turn ? ask_lanes(scan) : TICK;
     uint64_t pass = ask_pass(scan);
@@ -282,7 +340,9 @@ static uint64_t turn_stateless(struct scan *scan)
 
 uint64_t ask_turn(struct scan *scan)
 {
-    if (scan->batch_done == scan->batch_count)
+    bool empty = scan->batch_done == scan->batch_count;
+    scan->walking = scan->walks && empty && scan->class->facts(scan->prober).walks;
+    if (empty && !scan->walking)
         batch_fill(scan);
     return scan->class->stateless ? turn_stateless(scan) : turn_with_window(scan);
 }

@@ -314,6 +314,8 @@ int book_lanes(struct scan *scan)
         if (lanes_add(&scan->lanes, scan->plan, host, scan->at.pass, heard / seconds, check,
                       scan->clock) < 0)
             return -ENOMEM;
+        if (scan->walks)
+            scan->class->avoid(scan->prober, host);
         canaries_forget(&scan->canaries, host * ports, (host + 1) * ports);
         /* What it kept back tells nothing of the path. */
         answers[last] -= late < answers[last] ? late : answers[last];

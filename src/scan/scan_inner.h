@@ -13,8 +13,7 @@
 #define HOST_SLOTS 1048576u /* above so many hosts, several share one round-trip estimate */
 #define ANSWERED_BITS (UINT64_C(1) << 32) /* above so many, hosts share a bit */
 #define WINDOW_MINIMUM 64
-#define PASS_TAGS 7 /* tags of probes: those of passes in turn, */
-#define LANE_TAG 7  /* that of lanes, and of checks of hosts; and those from CANARY_TAG on */
+#define LANE_TAG PASS_TAGS /* of lanes, and of checks of hosts; others from CANARY_TAG on */
 #define TICK (100 * NANOSECONDS_PER_MILLISECOND)
 
 struct scan {
@@ -39,6 +38,9 @@ struct scan {
     uint64_t positions;      /* of a pass: all, or those of our shard */
     struct probe batch[BATCH];
     uint32_t batch_count, batch_done;
+    bool walks;       /* the prober has the ledger, and walks when it can */
+    bool walking;     /* it can now, and the batch is empty */
+    uint64_t checked; /* hosts whose turn for a check it was in this pass, round and round */
 
     /* With a prober that keeps attempts: how many of them may be in flight. */
     uint32_t window, window_maximum;
