@@ -3,14 +3,8 @@
  * does not know go through a link of packet sockets in here. */
 #include "base/clock.h"
 #include "link/packet.h"
-#include "link/xdp_shared.h"
+#include "link/xdp_program.h"
 #include "net/device.h"
-
-#pragma GCC diagnostic push /* what bpftool writes is not ours to mend */
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wconversion"
-#include "xdp.skel.h"
-#pragma GCC diagnostic pop
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -31,24 +25,15 @@
 #define TAKEN 64        /* answers taken from the ring at a time, at most */
 #define LOOK_FIRST 1024 /* probes after which the device is asked how many it has sent, */
 #define LOOK_SENT 16384 /* and then again */
-#define BATCH 64        /* frames that the kernel makes at a time */
-#define RANGES 1048576u /* more are not walked; HALVINGS in xdp.bpf.c */
-#define ADDRESS_WORDS 2
-#define LOOPBACK 1 /* the index of that interface in every network namespace */
 
 struct xdp {
     struct link link;
     struct link *packet;
-    struct xdp_bpf *programs;
-    int attachment;
+    struct xdp_program program;
+    int attachment; /* -1: none */
     struct ring_buffer *ring;
     struct device *device;
-    const struct link_plan *plan;
-    uint16_t first_port;
-
-    uint64_t *ledger, *avoided; /* mapped */
-    size_t ledger_size, avoided_size;
-    uint64_t hosts;
+    const struct interface *interface;
 
     uint64_t looked;      /* probes sent when the device was asked last */
     uint64_t sent_by_all; /* what it said then */
@@ -66,86 +51,6 @@ struct xdp {
 static bool xdp_carries(const struct route *route)
 {
     return link_packet.carries(route);
-}
-
-/* ---- what the programs know ---- */
-
-static void put_address(const struct address *address, uint64_t ret_words[ADDRESS_WORDS])
-{
-    ret_words[0] = (uint64_t)(address->value >> 64);
-    ret_words[1] = (uint64_t)address->value;
-}
-
-static size_t page_ceiling(size_t size)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    return (size + page - 1) / page * page;
-}
-
-/* Maps the values of an array, or returns NULL. */
-static void *map_values(const struct bpf_map *map, size_t *ret_size)
-{
-    *ret_size = page_ceiling((size_t)bpf_map__max_entries(map) * bpf_map__value_size(map));
-    void *values = mmap(NULL, *ret_size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-    return values == MAP_FAILED ? NULL : values;
-}
-
-static uint64_t word_count(uint64_t count, unsigned per_word)
-{
-    return count / per_word + (count % per_word != 0);
-}
-
-/* Sizes and constants, before the kernel sees the programs. */
-static int prepare(struct xdp_bpf *programs, const struct link_options *options,
-                   struct error *error)
-{
-    const struct link_plan *plan = options->plan;
-    uint64_t words = word_count(plan->plan->count, XDP_STATES_PER_WORD);
-    size_t ranges = plan->plan->targets->count;
-    if (words > UINT32_MAX || ranges > RANGES)
-        return error_set(error, EFBIG, "the scan is too large for it");
-    programs->rodata->facts = (struct xdp_facts){
-        .key = plan->key,
-        .first_port = options->first_port,
-        .tags = plan->tags,
-        .pass_tags = plan->pass_tags,
-        .ipv6 = plan->route->source.family == ADDRESS_IPV6,
-        .acknowledges = plan->acknowledges,
-        .resets = !plan->acknowledges,
-        .ports = plan->plan->ports->size,
-        .ranges = (uint32_t)ranges,
-        .interface = plan->route->interface.index,
-    };
-    bpf_map__set_max_entries(programs->maps.ledger, (uint32_t)words);
-    bpf_map__set_max_entries(programs->maps.avoided,
-                             (uint32_t)word_count(plan->plan->targets->size, 64));
-    bpf_map__set_max_entries(programs->maps.ranges, (uint32_t)ranges);
-    return 0;
-}
-
-static int fill_ranges(const struct xdp_bpf *programs, const struct address_set *targets)
-{
-    size_t size;
-    struct xdp_range *ranges = map_values(programs->maps.ranges, &size);
-    if (!ranges)
-        return -errno;
-    for (size_t i = 0; i < targets->count; i++) {
-        const struct address_range *range = &targets->ranges[i];
-        ranges[i].start = targets->starts[i];
-        put_address(&range->first, ranges[i].first);
-        ranges[i].more = (uint64_t)(range->last - range->first.value);
-    }
-    munmap(ranges, size);
-    return 0;
-}
-
-static void fill_ports(struct xdp_bpf *programs, const struct port_set *ports)
-{
-    for (uint32_t i = 0; i < ports->size; i++) {
-        uint16_t number = port_set_at(ports, i).number;
-        programs->bss->port_numbers[i] = number;
-        programs->bss->port_ranks[number] = i + 1;
-    }
 }
 
 /* ---- opening ---- */
@@ -167,39 +72,15 @@ static int attach(struct xdp *self, struct error *error)
     int code = 0;
     for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
         LIBBPF_OPTS(bpf_link_create_opts, options, .flags = modes[i]);
-        self->attachment =
-            bpf_link_create(bpf_program__fd(self->programs->progs.porthole),
-                            (int)self->plan->route->interface.index, BPF_XDP, &options);
+        self->attachment = bpf_link_create(self->program.descriptor, (int)self->interface->index,
+                                           BPF_XDP, &options);
         if (self->attachment >= 0)
             return 0;
         code = -self->attachment;
         if (code == EBUSY || code == EEXIST)
             break;
     }
-    return attach_error(&self->plan->route->interface, code, error);
-}
-
-static int load(struct xdp *self, const struct link_options *options, struct error *error)
-{
-    self->programs = xdp_bpf__open();
-    if (!self->programs)
-        return error_set(error, errno, "cannot read its programs: %s", strerror(errno));
-    int failed = prepare(self->programs, options, error);
-    if (failed)
-        return failed;
-    failed = xdp_bpf__load(self->programs);
-    if (failed == -EPERM || failed == -EACCES)
-        return error_set(error, EPERM, "loading its programs needs CAP_BPF and CAP_NET_ADMIN");
-    if (!failed)
-        failed = fill_ranges(self->programs, options->plan->plan->targets);
-    if (failed)
-        return error_set(error, -failed, "the kernel does not take its programs: %s",
-                         strerror(-failed));
-    fill_ports(self->programs, options->plan->plan->ports);
-    self->ledger = map_values(self->programs->maps.ledger, &self->ledger_size);
-    self->avoided = map_values(self->programs->maps.avoided, &self->avoided_size);
-    self->hosts = options->plan->plan->targets->size;
-    return self->ledger && self->avoided ? 0 : error_set(error, ENOMEM, "no memory for its maps");
+    return attach_error(self->interface, code, error);
 }
 
 static int take_record(void *context, void *data, size_t size);
@@ -208,23 +89,20 @@ static int open_all(struct xdp *self, const struct link_options *options, struct
 {
     if (!options->plan)
         return error_set(error, EOPNOTSUPP, "there is nothing for it to walk");
-    self->plan = options->plan;
-    self->first_port = options->first_port;
-    const struct interface *interface = &self->plan->route->interface;
-    int failed = device_open(interface->index, &self->device, error);
+    self->interface = &options->plan->route->interface;
+    int failed = device_open(self->interface->index, &self->device, error);
     if (failed)
         return failed;
     device_sent(self->device, &self->sent_by_all);
     if (!device_sends_xdp(self->device))
         return error_set(error, EOPNOTSUPP, "%s cannot send the frames of XDP programs",
-                         interface->name);
-    failed = load(self, options, error);
+                         self->interface->name);
+    failed = xdp_program_open(options, &self->program, error);
     if (!failed)
         failed = link_packet.open(options, &self->packet, error);
     if (failed)
         return failed;
-    self->ring =
-        ring_buffer__new(bpf_map__fd(self->programs->maps.answers), take_record, self, NULL);
+    self->ring = ring_buffer__new(self->program.answers, take_record, self, NULL);
     if (!self->ring)
         return error_set(error, errno, "no ring for answers: %s", strerror(errno));
     return attach(self, error);
@@ -238,21 +116,9 @@ static void xdp_close(struct link *link)
     ring_buffer__free(self->ring);
     if (self->packet)
         self->packet->class->close(self->packet);
-    if (self->ledger)
-        munmap(self->ledger, self->ledger_size);
-    if (self->avoided)
-        munmap(self->avoided, self->avoided_size);
-    xdp_bpf__destroy(self->programs);
+    xdp_program_close(&self->program);
     device_close(self->device);
     free(self);
-}
-
-static int print_nothing(enum libbpf_print_level level, const char *format, va_list arguments)
-{
-    (void)level;
-    (void)format;
-    (void)arguments;
-    return 0;
 }
 
 extern const struct link_class link_xdp;
@@ -264,9 +130,7 @@ static int xdp_open(const struct link_options *options, struct link **ret_link, 
         return error_set(error, ENOMEM, "no memory for sending packets");
     self->link.class = &link_xdp;
     self->attachment = -1;
-    libbpf_print_fn_t before = libbpf_set_print(print_nothing);
     int failed = open_all(self, options, error);
-    libbpf_set_print(before);
     if (failed) {
         xdp_close(&self->link);
         return failed;
@@ -277,51 +141,13 @@ static int xdp_open(const struct link_options *options, struct link **ret_link, 
 
 /* ---- walking ---- */
 
-static uint32_t sum_words(const unsigned char *bytes, size_t length)
-{
-    uint32_t sum = 0;
-    for (size_t i = 0; i + 1 < length; i += 2)
-        sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
-    return sum;
-}
-
-/* The frame of all probes of a tag, without what differs, and the sums over it. */
-static void make_frame(const struct link_plan *plan, const unsigned char *next_hop,
-                       struct xdp_state *state)
-{
-    union {
-        uint64_t words[XDP_FRAME_WORDS];
-        unsigned char bytes[XDP_FRAME_WORDS * sizeof(uint64_t)];
-    } frame = {0};
-    bool ipv6 = plan->route->source.family == ADDRESS_IPV6;
-    struct ethhdr header = {.h_proto = htons(ipv6 ? ETH_P_IPV6 : ETH_P_IP)};
-    unsigned char *ip = frame.bytes + ETH_HLEN;
-    memcpy(header.h_dest, next_hop, ETH_ALEN);
-    memcpy(header.h_source, plan->route->interface.hardware, ETH_ALEN);
-    memcpy(frame.bytes, &header, sizeof(header));
-
-    struct tcp_packet probe = plan->probe;
-    probe.destination = (struct address){.family = probe.source.family};
-    size_t length = tcp_packet_build(&probe, ip), offset = ipv6 ? 40 : 20;
-    unsigned char *tcp = ip + offset;
-    memset(tcp + 16, 0, 2);
-    if (!ipv6)
-        memset(ip + 10, 0, 2);
-    state->ip_sum = ipv6 ? 0 : sum_words(ip, offset);
-    state->tcp_sum = sum_words(tcp, length - offset) + IPPROTO_TCP + (uint32_t)(length - offset) +
-                     (ipv6 ? sum_words(ip + 8, 16) : sum_words(ip + 12, 4));
-    state->frame_length = (uint32_t)(ETH_HLEN + length);
-    memcpy(state->frame, frame.words, sizeof(frame.words));
-    put_address(&probe.source, state->source);
-}
-
 /* Asks the device how much of what we sent it has sent, which nobody else tells. Its counter counts
  * everybody's packets, so that what it refused of ours may be more than that. Returns false when it
  * has sent next to nothing of the first ones: its driver does not do what it promised, or counts in
  * another way, and then nobody would know what became of the rest. */
 static bool look_at_device(struct xdp *self)
 {
-    uint64_t sent = self->programs->bss->state.sent, sent_by_all;
+    uint64_t sent = self->program.state->sent, sent_by_all;
     if (sent - self->looked < (self->looked ? LOOK_SENT : LOOK_FIRST) ||
         !device_sent(self->device, &sent_by_all))
         return true;
@@ -336,35 +162,20 @@ static bool look_at_device(struct xdp *self)
 
 static uint64_t *xdp_ledger(struct link *link)
 {
-    return ((struct xdp *)link)->ledger;
+    return ((struct xdp *)link)->program.ledger;
 }
 
 static void xdp_avoid(struct link *link, uint64_t host)
 {
     struct xdp *self = (struct xdp *)link;
-    if (host < self->hosts)
-        self->avoided[host / 64] |= UINT64_C(1) << host % 64;
+    self->program.avoided[host / 64] |= UINT64_C(1) << host % 64;
 }
 
 static int xdp_walk(struct link *link, struct walk *walk,
                     const unsigned char next_hop[static HARDWARE_SIZE], int *ret_code)
 {
     struct xdp *self = (struct xdp *)link;
-    struct xdp_state *state = &self->programs->bss->state;
-    make_frame(self->plan, next_hop, state);
-    state->source_port = (uint16_t)(self->first_port + walk->tag);
-    state->walk = *walk;
-    struct xdp_md context = {
-        .data_end = sizeof(state->frame),
-        .ingress_ifindex = LOOPBACK, /* so that the program knows that it is we who run it */
-    };
-    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = state->frame,
-                .data_size_in = sizeof(state->frame), .ctx_in = &context,
-                .ctx_size_in = sizeof(context), .repeat = (int)walk->packets, .batch_size = BATCH,
-                .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
-    int failed = bpf_prog_test_run_opts(bpf_program__fd(self->programs->progs.porthole), &options);
-    walk->position = state->walk.position;
-    walk->packets = state->walk.packets;
+    int failed = xdp_program_walk(&self->program, walk, next_hop);
     if (!look_at_device(self))
         failed = -EOPNOTSUPP;
     if (!failed || failed == -EINTR)
@@ -424,7 +235,7 @@ static size_t take_answers(struct xdp *self, struct incoming *packets, size_t ro
             .bytes = self->taken[i].bytes,
             .length = self->taken[i].length,
             .time = self->taken[i].time,
-            .interface = self->plan->route->interface.index,
+            .interface = self->interface->index,
             .protocol = self->taken[i].protocol,
             .verified =
                 is_unfinished(self->taken[i].bytes, self->taken[i].length, self->taken[i].protocol),
@@ -466,7 +277,7 @@ static struct link_facts xdp_facts_of(const struct link *link)
 {
     const struct xdp *self = (const struct xdp *)link;
     struct link_facts facts = link_packet.facts(self->packet);
-    const struct xdp_state *state = &self->programs->bss->state;
+    const struct xdp_state *state = self->program.state;
     facts.sent += state->sent;
     facts.refused += self->refused;
     facts.missed += __atomic_load_n(&state->missed, __ATOMIC_RELAXED);

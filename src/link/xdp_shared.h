@@ -7,7 +7,8 @@
 
 #include <stdbool.h>
 
-#define XDP_FRAME_WORDS 10       /* Ethernet, IPv6, TCP and its MSS option take 78 bytes */
+#define XDP_FRAME_WORDS 10 /* Ethernet, IPv6, TCP and its MSS option take 78 bytes */
+#define XDP_FRAME_SIZE (8 * XDP_FRAME_WORDS)
 #define XDP_SHORT 64             /* bytes of an answer that most have room in */
 #define XDP_LONG 256             /* and of an ICMP error; longer ones are left to the kernel */
 #define XDP_RING_SIZE (16 << 20) /* bytes of answers that wait for us */
