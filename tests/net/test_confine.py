@@ -3,19 +3,22 @@ of somebody else's, and with a file capability."""
 
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 # pylint: disable=wrong-import-position
-from confined import NOBODY, ORDINARY, SANITIZED, Confined, wait_until_confined
+from confined import NOBODY, ORDINARY, PATIENCE, SANITIZED, Confined, wait_until_confined
 from namespaces import Namespace, need, run, wire
-from porthole import PROGRAM
+from porthole import PROGRAM, Records
 from porthole import run as porthole
 from porthole import start
+from reflector import OWN, Reflector, program
 from sockets import listen
 from terminal import Terminal
 
@@ -113,6 +116,51 @@ class Sockets(unittest.TestCase):
             process.communicate()
         self.assertTrue(found)
         self.assertTrue(all(found.values()), found)
+
+
+@unittest.skipUnless(os.path.exists(program()), "this build has no BPF")
+@need("setpriv")
+class Programs(unittest.TestCase):
+    """A scan that walks inside the kernel: what it needs to begin, and how little to go on."""
+
+    RIGHTS = ("net_raw", "net_admin", "bpf", "perfmon")
+    SUBJECT = ("-p", "80", "198.19.0.0/20")
+
+    def setUp(self):
+        place = tempfile.TemporaryDirectory(prefix="porthole-confine-")
+        self.addCleanup(place.cleanup)
+        os.chmod(place.name, 0o755)
+        self.program = shutil.copy(PROGRAM, place.name)
+        os.chmod(self.program, 0o755)
+        self.lab = Reflector(open=6, closed=69, polls=OWN, test=self)
+
+    def words(self, *words, rights=RIGHTS):
+        """A scan by an ordinary user with these rights."""
+        given = ",".join(f"+{right}" for right in rights)
+        return [*self.lab.prefix, *ORDINARY, f"--inh-caps={given}", f"--ambient-caps={given}",
+                self.program, "scan", *map(str, words), *self.SUBJECT]  # fmt: skip
+
+    def test_nothing_is_left_while_it_runs(self):
+        words = self.words("--link", "xdp", "--json", "--rate", 4000)
+        with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, encoding="utf-8") as process:  # fmt: skip
+            left = wait_until_confined(process)
+            found, said = process.communicate(timeout=PATIENCE)
+        self.assertEqual((process.returncode, said), (0, ""))
+        self.assertEqual((left["CapPrm"], left["CapInh"], left["CapAmb"]), (0, 0, 0))
+        self.assertEqual(left["NoNewPrivs"], 1)
+        done = Records(found)
+        self.assertEqual(done.summary["link"], "xdp")
+        self.assertGreater(done.summary["open"], 100)
+
+    def test_each_right_is_needed(self):
+        for missing in self.RIGHTS[1:]:
+            with self.subTest(missing=missing):
+                rights = [right for right in self.RIGHTS if right != missing]
+                done = subprocess.run(self.words("--link", "xdp", rights=rights), check=False,
+                                      capture_output=True, encoding="utf-8", timeout=PATIENCE)  # fmt: skip
+                self.assertEqual(done.returncode, 3)
+                self.assertRegex(done.stderr, r"\Aporthole scan: .*needs CAP_BPF.*\n\Z")
 
 
 @need()
