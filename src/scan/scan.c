@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define REPLIES 256 /* taken from it at a time */
+#define ROUNDS 16   /* of that in one turn, at most: a turn of a walk can bring more than one */
 #define IN_FLIGHT 10000
 #define WINDOW_START 512 /* attempts in flight at first; each reply makes room for one more */
 #define WINDOW_LOSS                                                                                \
@@ -249,6 +250,22 @@ static int take_replies(struct scan *scan, const struct reply *replies, size_t c
     return failed;
 }
 
+/* Waits for replies and takes what there is. Returns 0 or -errno. */
+static int collect(struct scan *scan, uint64_t wait, size_t *ret_count)
+{
+    struct reply replies[REPLIES];
+    size_t count = REPLIES;
+    int failed = 0;
+    *ret_count = 0;
+    for (unsigned round = 0; !failed && count == REPLIES && round < ROUNDS; round++) {
+        count = scan->class->collect(scan->prober, round ? 0 : wait, replies, REPLIES);
+        scan->clock = clock_monotonic();
+        failed = take_replies(scan, replies, count);
+        *ret_count += count;
+    }
+    return failed;
+}
+
 /* Whether the pass is over and nothing is left to be taken; `count` replies were. */
 static bool is_done(struct scan *scan, size_t count, uint64_t *over_since)
 {
@@ -266,11 +283,8 @@ static int run_pass(struct scan *scan, enum scan_end *ret_end, struct error *err
 {
     uint64_t over_since = 0;
     for (;;) {
-        struct reply replies[REPLIES];
-        uint64_t wait = ask_turn(scan);
-        size_t count = scan->class->collect(scan->prober, wait, replies, REPLIES);
-        scan->clock = clock_monotonic();
-        int failed = take_replies(scan, replies, count);
+        size_t count;
+        int failed = collect(scan, ask_turn(scan), &count);
         if (failed)
             return error_set(error, -failed, "cannot keep the results: %s",
                              scan->ledger.full ? "more ports are open than --memory has room for"
