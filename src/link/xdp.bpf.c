@@ -97,9 +97,18 @@ always_inline bool is_avoided(uint64_t host)
     return word && *word >> host % 64 & 1;
 }
 
+/* Functions that the kernel looks through once, and not again wherever they are called. */
+#define ALONE __attribute__((noinline))
+
+uint64_t at(const struct order *order, uint64_t position);
+uint32_t find_host(uint64_t host);
+uint32_t find_address(uint64_t first, uint64_t second);
+
 /* As order_at(), but that it ends. */
-always_inline uint64_t at(const struct order *order, uint64_t position)
+ALONE uint64_t at(const struct order *order, uint64_t position)
 {
+    if (!order)
+        return 0;
 #pragma clang loop unroll(disable)
     for (int i = 0; i < ORDER_STEPS; i++) {
         position = order_step(order, position);
@@ -109,50 +118,48 @@ always_inline uint64_t at(const struct order *order, uint64_t position)
     return position;
 }
 
+/* The number of the range that holds the host. */
+ALONE uint32_t find_host(uint64_t host)
+{
+    uint32_t low = 0, high = facts.ranges;
+#pragma clang loop unroll(disable)
+    for (int i = 0; i < HALVINGS && high - low > 1; i++) {
+        uint32_t middle = low + (high - low) / 2;
+        struct xdp_range *range = bpf_map_lookup_elem(&ranges, &middle);
+        if (range && host >= range->start)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 always_inline bool is_below(const uint64_t one[2], const uint64_t other[2])
 {
     return one[0] < other[0] || (one[0] == other[0] && one[1] < other[1]);
 }
 
-/* The range that holds the host, or NULL. */
-always_inline struct xdp_range *find_host(uint64_t host)
+/* The number of the last range that begins at the address or before it, or 0. */
+ALONE uint32_t find_address(uint64_t first, uint64_t second)
 {
+    const uint64_t address[2] = {first, second};
     uint32_t low = 0, high = facts.ranges;
 #pragma clang loop unroll(disable)
     for (int i = 0; i < HALVINGS && high - low > 1; i++) {
         uint32_t middle = low + (high - low) / 2;
         struct xdp_range *range = bpf_map_lookup_elem(&ranges, &middle);
-        if (!range)
-            return NULL;
-        if (host < range->start)
-            high = middle;
-        else
+        if (range && !is_below(address, range->first))
             low = middle;
-    }
-    return bpf_map_lookup_elem(&ranges, &low);
-}
-
-/* The range whose first address is the last one that is not above `address`, or NULL. */
-always_inline struct xdp_range *find_address(const uint64_t address[2])
-{
-    uint32_t low = 0, high = facts.ranges;
-#pragma clang loop unroll(disable)
-    for (int i = 0; i < HALVINGS && high - low > 1; i++) {
-        uint32_t middle = low + (high - low) / 2;
-        struct xdp_range *range = bpf_map_lookup_elem(&ranges, &middle);
-        if (!range)
-            return NULL;
-        if (is_below(address, range->first))
-            high = middle;
         else
-            low = middle;
+            high = middle;
     }
-    return bpf_map_lookup_elem(&ranges, &low);
+    return low;
 }
 
 always_inline bool find_index(const uint64_t address[2], uint16_t port, uint64_t *ret_index)
 {
-    const struct xdp_range *range = find_address(address);
+    uint32_t number = find_address(address[0], address[1]);
+    const struct xdp_range *range = bpf_map_lookup_elem(&ranges, &number);
     if (!range || is_below(address, range->first))
         return false;
     uint64_t behind = address[1] - range->first[1];
@@ -230,7 +237,8 @@ static __attribute__((noinline)) int walk(struct xdp_md *context)
     if (state.walk.packets == 0)
         return XDP_DROP;
     bpf_loop(LOOKS, look, &found, 0);
-    const struct xdp_range *range = found.there ? find_host(found.host) : NULL;
+    uint32_t number = found.there ? find_host(found.host) : UINT32_MAX;
+    const struct xdp_range *range = bpf_map_lookup_elem(&ranges, &number);
     if (!range)
         return XDP_DROP;
     uint16_t port = port_numbers[(found.index - found.host * facts.ports) & (PORTS - 1)];
