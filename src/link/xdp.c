@@ -1,6 +1,6 @@
-/* Ethernet at the speed of the kernel's own programs (xdp.bpf.c), on the one interface by which all
- * targets are reached through a gateway. Single probes, next hops and everything that the program
- * does not know go through a link of packet sockets in here. */
+/* Ethernet at the speed of the kernel's own programs (xdp.bpf.c), on the one interface by which
+ * most targets are reached through a gateway. Single probes, next hops and everything that the
+ * program does not know go through a link of packet sockets in here. */
 #include "base/clock.h"
 #include "link/packet.h"
 #include "link/xdp_program.h"
@@ -171,6 +171,12 @@ static void xdp_avoid(struct link *link, uint64_t host)
     self->program.avoided[host / 64] |= UINT64_C(1) << host % 64;
 }
 
+static bool xdp_avoids(const struct link *link, uint64_t host)
+{
+    const struct xdp *self = (const struct xdp *)link;
+    return self->program.avoided[host / 64] >> host % 64 & 1;
+}
+
 static int xdp_walk(struct link *link, struct walk *walk,
                     const unsigned char next_hop[static HARDWARE_SIZE], int *ret_code)
 {
@@ -297,5 +303,6 @@ const struct link_class link_xdp = {
     .facts = xdp_facts_of,
     .ledger = xdp_ledger,
     .avoid = xdp_avoid,
+    .avoids = xdp_avoids,
     .walk = xdp_walk,
 };

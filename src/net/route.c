@@ -12,9 +12,8 @@
 
 enum {
     EARLY = 1 << 16, /* no more stretches are asked about before they are needed */
-    COMMON_MOST = 4096,
-    SHARED = 64, /* so many of the last answers are looked through for the same one */
-    ANY_PORT = 9 /* nothing is sent there */
+    SHARED = 64,     /* so many of the last answers are looked through for the same one */
+    ANY_PORT = 9     /* nothing is sent there */
 };
 
 struct answer {
@@ -241,26 +240,17 @@ const struct route *routes_find(struct routes *routes, const struct address *to)
     return view->routes[view->last];
 }
 
-const struct route *routes_common(struct routes *routes, const struct address_set *targets)
+const struct route *routes_find_stretch(struct routes *routes, const struct address *to,
+                                        uint128_t *ret_last)
 {
-    const struct route *common = NULL;
-    size_t asked = 0;
-    for (size_t i = 0; i < targets->count; i++) {
-        struct address at = targets->ranges[i].first;
-        for (bool more = true; more; asked++) {
-            const struct route *route = routes_find(routes, &at);
-            if (!route || (common && route != common) || asked >= COMMON_MOST)
-                return NULL;
-            common = route;
-            const struct view *view =
-                at.family == ADDRESS_IPV4 ? routes->last_ipv4 : routes->last_ipv6;
-            more = view->last + 1 < view->stretches->count &&
-                   view->stretches->starts[view->last + 1] <= targets->ranges[i].last;
-            if (more)
-                at.value = view->stretches->starts[view->last + 1];
-        }
-    }
-    return common;
+    const struct route *route = routes_find(routes, to);
+    if (!route)
+        return NULL;
+    const struct view *view = to->family == ADDRESS_IPV4 ? routes->last_ipv4 : routes->last_ipv6;
+    const struct stretches *stretches = view->stretches;
+    bool is_last = view->last + 1 == stretches->count;
+    *ret_last = is_last ? address_maximum(to->family) : stretches->starts[view->last + 1] - 1;
+    return route;
 }
 
 /* Returns a socket, or -1 without IPv6. */

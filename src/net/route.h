@@ -9,7 +9,7 @@
  * closed, and of several next hops it is the one that the kernel named. */
 #pragma once
 
-#include "net/address_set.h"
+#include "net/address.h"
 
 #include <net/if.h>
 
@@ -49,9 +49,9 @@ void routes_close(struct routes *routes);
  * fails. */
 const struct route *routes_find(struct routes *routes, const struct address *to);
 
-/* The one route to all addresses of the set, or NULL when there are several, or so many stretches
- * that nobody waits for their answers. */
-const struct route *routes_common(struct routes *routes, const struct address_set *targets);
+/* The same, with the last address value to which the same answer applies; of unscoped addresses. */
+const struct route *routes_find_stretch(struct routes *routes, const struct address *to,
+                                        uint128_t *ret_last);
 
 /* What the kernel's neighbour table (ARP, RFC 826, and neighbour discovery, RFC 4861) knows of
  * `address` on an interface. Returns false when it is not sure now of a hardware address. */

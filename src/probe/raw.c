@@ -10,6 +10,7 @@
 #include "net/resolve.h"
 #include "probe/judge.h"
 #include "probe/neighbour.h"
+#include "probe/walk_route.h"
 #include "scan/link.h"
 
 #include <errno.h>
@@ -51,6 +52,7 @@ struct raw {
     struct link *sender; /* that sent the latest packets */
     struct link *walker; /* one of them that walks passes by itself, or NULL */
     struct link_plan plan;
+    uint64_t left_out;        /* hosts that it does not walk from the beginning */
     char reason[REASON_SIZE]; /* why there is none; empty: nobody has to know */
     struct address_set self;
 
@@ -332,6 +334,12 @@ void raw_avoid(struct prober *base, uint64_t host)
         self->walker->class->avoid(self->walker, host);
 }
 
+bool raw_avoids(const struct prober *base, uint64_t host)
+{
+    const struct raw *self = (const struct raw *)base;
+    return self->walker && self->walker->class->avoids(self->walker, host);
+}
+
 /* ---- next hops ---- */
 
 static void ask(struct raw *self, struct neighbour *neighbour)
@@ -527,6 +535,7 @@ struct prober_facts raw_facts(const struct prober *base)
         .refused = self->refused,
         .missed = self->missed,
         .walks = can_walk(self),
+        .left_out = self->left_out,
         .link = self->walker   ? self->walker->class->name
                 : self->sender ? self->sender->class->name
                                : NULL,
@@ -574,22 +583,11 @@ static int open_link(struct raw *self, const struct link_class *class,
     return 0;
 }
 
-/* Whether a link could walk this scan, which then is in `plan`. */
-static bool plan_walk(struct raw *self)
+/* What a link needs to walk this scan, for the targets of `route`. */
+static struct link_plan plan_walk(const struct raw *self, const struct route *route)
 {
-    const struct plan *plan = self->options.plan;
-    bool named = self->options.link && self->options.link->walk;
-    if (!self->options.walks || (plan->count < WALK_LEAST && !named))
-        return false;
-    const struct route *route = routes_common(self->routes, plan->targets);
-    if (!route)
-        snprintf(self->reason, sizeof(self->reason), "the targets have several routes");
-    else if (!route->code && !route->local && route->gateway.family == ADDRESS_NONE)
-        snprintf(self->reason, sizeof(self->reason), "the targets are on the link itself");
-    if (!route || route->code || route->local || route->gateway.family == ADDRESS_NONE)
-        return false;
-    self->plan = (struct link_plan){
-        .plan = plan,
+    return (struct link_plan){
+        .plan = self->options.plan,
         .route = route,
         .key = self->cookies.key,
         .probe = probe_packet(self->technique, &route->source),
@@ -597,25 +595,42 @@ static bool plan_walk(struct raw *self)
         .pass_tags = PASS_TAGS,
         .acknowledges = self->technique->acknowledges,
     };
-    return true;
+}
+
+static void leave_out(void *user, uint64_t host)
+{
+    struct raw *self = user;
+    self->left_out++;
+    self->walker->class->avoid(self->walker, host);
 }
 
 /* One that walks is worth having and nothing more, unless it was asked for. */
 static int open_walker(struct raw *self, const struct link_class *class,
                        const struct link_options *options, struct error *error)
 {
+    const struct address_set *targets = self->options.plan->targets;
+    struct link_options walking = *options;
     struct error refusal = {0};
-    int failed = options->plan && class->carries(self->plan.route)
-                     ? open_link(self, class, options, &refusal)
-                     : -EOPNOTSUPP;
-    if (!failed)
+    const char *why = "the scan is too small or too large for it";
+    uint64_t count = 0;
+    bool named = class == self->options.link;
+    const struct route *route = NULL;
+    if (self->options.walks && (named || self->options.plan->count >= WALK_LEAST))
+        route = walk_route_choose(self->routes, targets, class->carries, &count, &why);
+    else if (!named)
+        return 0;
+    if (route) {
+        self->plan = plan_walk(self, route);
+        walking.plan = &self->plan;
+        why = refusal.message;
+    }
+    if (route && open_link(self, class, &walking, &refusal) == 0) {
         self->walker = self->links[self->link_count - 1];
-    else if (refusal.message[0])
-        snprintf(self->reason, sizeof(self->reason), "%s", refusal.message);
-    if (failed && class == self->options.link)
-        return error_set(error, -failed, "%s",
-                         self->reason[0] ? self->reason : "the targets are not behind a gateway");
-    return 0;
+        walk_route_others(self->routes, targets, route, leave_out, self);
+        return 0;
+    }
+    snprintf(self->reason, sizeof(self->reason), "%s", why);
+    return named ? error_set(error, EOPNOTSUPP, "%s", why) : 0;
 }
 
 /* The one that was asked for, or all that there are. */
@@ -625,7 +640,6 @@ static int open_links(struct raw *self, struct error *error)
         .first_port = self->ports.first,
         .last_port = (uint16_t)(self->ports.first + self->ports.count - 1),
         .path = self->options.link_path,
-        .plan = plan_walk(self) ? &self->plan : NULL,
     };
     const struct link_class *const named[] = {self->options.link, NULL};
     const struct link_class *const *classes = self->options.link ? named : link_classes;

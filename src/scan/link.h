@@ -36,7 +36,7 @@ struct incoming {
 /* What a link needs to know to walk passes by itself (struct walk). Everything is borrowed. */
 struct link_plan {
     const struct plan *plan;
-    const struct route *route; /* of all targets, through one gateway */
+    const struct route *route; /* of the targets that are walked, through one gateway */
     struct key key;            /* of the cookies (scan/cookie.h) */
     struct tcp_packet probe;   /* but for what depends on the target and the tag */
     uint8_t tags, pass_tags;   /* those below the second are of passes */
@@ -90,8 +90,9 @@ struct link_class {
      * the link sees what need not be asked. It is the link's. */
     uint64_t *(*ledger)(struct link *link);
 
-    /* Leaves the ports of a host out from now on. */
+    /* Leaves the ports of a host out from now on; whether it does. */
     void (*avoid)(struct link *link, uint64_t host);
+    bool (*avoids)(const struct link *link, uint64_t host);
 
     /* Sends the probes of the silent indexes at `walk->position` and behind it, which it moves on,
      * until it has sent `walk->packets`, which it counts down, or is at the end. Returns 0, or -1

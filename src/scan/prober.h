@@ -45,6 +45,7 @@ struct prober_facts {
     uint64_t missed; /* answers that this machine had no room for */
     const char *limit; /* what holds the capacity down ("file descriptors", …), or NULL */
     bool walks;        /* walk() can be called now */
+    uint64_t left_out; /* hosts that it has left out of its walks from the beginning */
     const char *link;  /* by which most packets leave: a name of link.def, or NULL for sockets */
     const char *link_reason; /* why it is that one and not one before it in link.def, or NULL */
 };
@@ -92,6 +93,7 @@ struct prober_class {
      * link can (the calls of the same names in scan/link.h). */
     uint64_t *(*ledger)(struct prober *prober); /* NULL: it will not walk */
     void (*avoid)(struct prober *prober, uint64_t host);
+    bool (*avoids)(const struct prober *prober, uint64_t host);
 
     /* Asks the silent indexes from `walk->position` on, without a reply for those that are silent,
      * until `walk->packets` is 0 or `walk->position` at the end: it changes both. Returns false

@@ -361,7 +361,7 @@ static void next_pass(struct scan *scan)
     scan->pass_began = scan->clock;
     scan->at.pass++;
     scan->at.position = 0;
-    scan->checked = 0;
+    scan->checked = scan->left = 0;
     scan->tick_position = 0;
 }
 
@@ -443,6 +443,8 @@ static int open_prober(struct scan *scan, struct error *error)
     uint64_t *bits =
         options.walks && scan->class->ledger ? scan->class->ledger(scan->prober) : NULL;
     scan->walks = bits != NULL;
+    scan->left_out = scan->class->facts(scan->prober).left_out > 0;
+    scan->left = scan->at.position;
     if (bits)
         ledger_lend(&scan->ledger, bits);
     scan->window_maximum = options.in_flight;

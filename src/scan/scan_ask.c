@@ -40,27 +40,29 @@ static void check_host(struct scan *scan, uint64_t host, uint64_t position)
     };
 }
 
-/* Fills the empty batch with the next silent indexes of the order. */
-static void batch_fill(struct scan *scan)
+/* Fills the empty batch with the silent indexes of the order that begin at *position, which moves
+ * on, and end before `end`; of hosts that the prober leaves out of its walks, if `left` is true. */
+static void batch_fill(struct scan *scan, uint64_t *position, uint64_t end, bool left)
 {
-    uint64_t end =
-        scan->positions - scan->at.position > WALK ? scan->at.position + WALK : scan->positions;
     const struct walk walk = pass_walk(scan, scan->at.pass);
+    if (end - *position > WALK)
+        end = *position + WALK;
     scan->batch_count = scan->batch_done = 0;
-    while (scan->at.position < end && scan->batch_count < BATCH - 1) {
-        uint64_t position = scan->at.position++;
-        uint64_t index = walk_index(&walk, position, order_at);
-        if (ledger_get(&scan->ledger, index) != STATE_SILENT || book_has_failed(scan, index) ||
+    scan->batch_is_left = left;
+    while (*position < end && scan->batch_count < BATCH - 1) {
+        uint64_t at = (*position)++, index = walk_index(&walk, at, order_at);
+        if ((left && !scan->class->avoids(scan->prober, plan_host(scan->plan, index))) ||
+            ledger_get(&scan->ledger, index) != STATE_SILENT || book_has_failed(scan, index) ||
             (scan->lanes.count && lanes_find(&scan->lanes, plan_host(scan->plan, index))))
             continue;
         scan->batch[scan->batch_count++] = (struct probe){
             .to = plan_endpoint(scan->plan, index),
             .index = index,
-            .position = position,
+            .position = at,
             .tag = walk.tag,
         };
         if (scan->at.pass >= 2)
-            check_host(scan, plan_host(scan->plan, index), position);
+            check_host(scan, plan_host(scan->plan, index), at);
     }
 }
 
@@ -70,7 +72,7 @@ static bool batch_submit(struct scan *scan, uint32_t allowed)
     const struct probe *probes = &scan->batch[scan->batch_done];
     if (!allowed)
         return true;
-    if (scan->class->stateless)
+    if (scan->class->stateless && !scan->batch_is_left) /* which left with their walk, about */
         sent_log_add(&scan->log, scan->at.pass, probes->position, clock_monotonic());
     size_t taken = scan->class->submit(scan->prober, probes, allowed);
     scan->batch_done += (uint32_t)taken;
@@ -80,9 +82,15 @@ static bool batch_submit(struct scan *scan, uint32_t allowed)
     return taken == allowed;
 }
 
+/* Whether the hosts that walks leave out have still to be asked up to where the walk is. */
+static bool is_left_behind(const struct scan *scan)
+{
+    return scan->walks && scan->left_out && scan->left < scan->at.position;
+}
+
 uint64_t ask_position(const struct scan *scan)
 {
-    uint64_t position = scan->at.position;
+    uint64_t position = is_left_behind(scan) ? scan->left : scan->at.position;
     if (scan->batch_done < scan->batch_count && scan->batch[scan->batch_done].position < position)
         position = scan->batch[scan->batch_done].position;
     return position;
@@ -298,7 +306,7 @@ static uint64_t ask_pass(struct scan *scan)
         scan->paused = true;
         return scan->not_before - scan->clock;
     }
-    if (wanted == 0 && scan->at.position < scan->positions)
+    if (wanted == 0 && (scan->at.position < scan->positions || is_left_behind(scan)))
         return 0;
     if (wanted == 0) {
         if (scan->class->facts(scan->prober).in_flight) /* some have still to leave */
@@ -340,17 +348,23 @@ static uint64_t turn_stateless(struct scan *scan)
 
 uint64_t ask_turn(struct scan *scan)
 {
-    bool empty = scan->batch_done == scan->batch_count;
-    scan->walking = scan->walks && empty && scan->class->facts(scan->prober).walks;
-    if (empty && !scan->walking)
-        batch_fill(scan);
+    scan->walking = false;
+    if (scan->batch_done == scan->batch_count && is_left_behind(scan))
+        batch_fill(scan, &scan->left, scan->at.position, true);
+    if (scan->batch_done == scan->batch_count) {
+        scan->walking = scan->walks && scan->class->facts(scan->prober).walks;
+        if (!scan->walking && !is_left_behind(scan)) {
+            batch_fill(scan, &scan->at.position, scan->positions, false);
+            scan->left = scan->at.position;
+        }
+    }
     return scan->class->stateless ? turn_stateless(scan) : turn_with_window(scan);
 }
 
 bool ask_is_over(struct scan *scan)
 {
     if (scan->at.position < scan->positions || scan->batch_done < scan->batch_count ||
-        scan->class->facts(scan->prober).in_flight)
+        is_left_behind(scan) || scan->class->facts(scan->prober).in_flight)
         return false;
     if (scan->lanes_only)
         return scan->lanes.active == 0;
