@@ -124,7 +124,8 @@ static int load(struct xdp_program *program, const struct link_options *options,
         return failed;
     failed = xdp_bpf__load(skeleton);
     if (failed == -EPERM || failed == -EACCES)
-        return error_set(error, EPERM, "loading its program needs CAP_BPF and CAP_NET_ADMIN");
+        return error_set(error, EPERM,
+                         "loading its program needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN");
     if (!failed)
         failed = fill_ranges(skeleton, plan->targets);
     if (failed)

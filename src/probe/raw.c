@@ -630,7 +630,8 @@ static int open_walker(struct raw *self, const struct link_class *class,
         return 0;
     }
     snprintf(self->reason, sizeof(self->reason), "%s", why);
-    return named ? error_set(error, EOPNOTSUPP, "%s", why) : 0;
+    return named ? error_set(error, EOPNOTSUPP, "the link %s cannot be used: %s", class->name, why)
+                 : 0;
 }
 
 /* The one that was asked for, or all that there are. */
@@ -651,6 +652,9 @@ static int open_links(struct raw *self, struct error *error)
         else if (!self->walker || !class->receive) /* it would receive the same twice */
             failed = open_link(self, class, &options, error);
     }
+    for (size_t i = 0; !failed && !self->receiver && link_classes[i]; i++)
+        if (link_classes[i]->receive && !link_classes[i]->walk)
+            failed = open_link(self, link_classes[i], &options, error);
     return failed;
 }
 
