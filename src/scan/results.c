@@ -4,6 +4,7 @@
  * reason, from), of which a scan knows few and a host usually one for each state. */
 #include "scan/results.h"
 
+#include "base/arena.h"
 #include "base/random.h"
 #include "net/port_bits.h"
 
@@ -35,6 +36,17 @@ struct host_details {
     int code;         /* errno for which no port without a state could be asked, or 0 */
 };
 
+struct kept_host {
+    struct host_result result;
+    struct host_details details;
+};
+
+/* By number, so that finding and sorting need not look at the hosts themselves. */
+struct host_entry {
+    uint64_t host;
+    struct host_result *result;
+};
+
 struct results {
     const struct plan *plan;
     const struct ledger *ledger;
@@ -45,7 +57,8 @@ struct results {
     const void *asked_user;
     uint64_t asked_hosts;
 
-    struct host_result **hosts;
+    struct arena memory; /* of the hosts and their groups */
+    struct host_entry *hosts;
     size_t host_count, host_capacity;
     size_t *host_slots; /* place in `hosts` plus one, or 0; open addressing by host */
     size_t host_slot_count;
@@ -72,25 +85,18 @@ int results_new(const struct plan *plan, const struct ledger *ledger, struct res
     return 0;
 }
 
-static void host_free(struct host_result *host)
-{
-    if (host->details) {
-        free(host->details->exceptions);
-        free(host->details->failed);
-    }
-    free(host->details);
-    free(host->open);
-    free(host->groups);
-    free(host->errors);
-    free(host);
-}
-
 void results_free(struct results *results)
 {
     if (!results)
         return;
-    for (size_t i = 0; i < results->host_count; i++)
-        host_free(results->hosts[i]);
+    for (size_t i = 0; i < results->host_count; i++) {
+        const struct host_result *host = results->hosts[i].result;
+        free(host->details->exceptions);
+        free(host->details->failed);
+        free(host->open);
+        free(host->errors);
+    }
+    arena_release(&results->memory);
     free(results->hosts);
     free(results->host_slots);
     free(results->verdicts);
@@ -104,7 +110,7 @@ static void *grow(void *array, size_t count, size_t *capacity, size_t size)
 {
     if (count < *capacity)
         return array;
-    size_t wanted = *capacity ? *capacity * 2 : 4;
+    size_t wanted = *capacity ? *capacity * 2 : 1;
     void *grown = reallocarray(array, wanted, size);
     if (grown)
         *capacity = wanted;
@@ -116,7 +122,7 @@ static size_t *host_slot(const struct results *results, uint64_t host)
 {
     size_t mask = results->host_slot_count - 1;
     size_t at = (size_t)mix64(host) & mask;
-    while (results->host_slots[at] && results->hosts[results->host_slots[at] - 1]->host != host)
+    while (results->host_slots[at] && results->hosts[results->host_slots[at] - 1].host != host)
         at = (at + 1) & mask;
     return &results->host_slots[at];
 }
@@ -134,25 +140,21 @@ static int host_slots_grow(struct results *results)
     results->host_slots = slots;
     results->host_slot_count = count;
     for (size_t i = 0; i < results->host_count; i++)
-        *host_slot(results, results->hosts[i]->host) = i + 1;
+        *host_slot(results, results->hosts[i].host) = i + 1;
     return 0;
 }
 
-static struct host_result *host_new(const struct results *results, uint64_t host)
+static struct host_result *host_new(struct results *results, uint64_t host)
 {
-    struct host_result *result = calloc(1, sizeof(*result));
-    struct host_details *details = calloc(1, sizeof(*details));
-    if (!result || !details) {
-        free(result);
-        free(details);
+    struct kept_host *kept = arena_take(&results->memory, sizeof(*kept));
+    if (!kept)
         return NULL;
-    }
     for (unsigned i = 0; i < STATE_COUNT; i++)
-        details->first[i] = NO_VERDICT;
-    result->host = host;
-    result->address = address_set_at(results->plan->targets, host);
-    result->details = details;
-    return result;
+        kept->details.first[i] = NO_VERDICT;
+    kept->result.host = host;
+    kept->result.address = address_set_at(results->plan->targets, host);
+    kept->result.details = &kept->details;
+    return &kept->result;
 }
 
 /* The host of an index, made when it is not there yet. NULL when memory ran out. */
@@ -163,16 +165,16 @@ static struct host_result *host_of(struct results *results, uint64_t index)
         return NULL;
     size_t *slot = host_slot(results, host);
     if (*slot)
-        return results->hosts[*slot - 1];
-    struct host_result **hosts = grow(results->hosts, results->host_count, &results->host_capacity,
-                                      sizeof(struct host_result *));
+        return results->hosts[*slot - 1].result;
+    struct host_entry *hosts =
+        grow(results->hosts, results->host_count, &results->host_capacity, sizeof(*hosts));
     if (!hosts)
         return NULL;
     results->hosts = hosts;
     struct host_result *result = host_new(results, host);
     if (!result)
         return NULL;
-    hosts[results->host_count++] = result;
+    hosts[results->host_count++] = (struct host_entry){.host = host, .result = result};
     *slot = results->host_count;
     return result;
 }
@@ -412,8 +414,8 @@ static int compare_numbers(uint64_t one, uint64_t other)
 
 static int compare_hosts(const void *one, const void *other)
 {
-    return compare_numbers((*(struct host_result *const *)one)->host,
-                           (*(struct host_result *const *)other)->host);
+    return compare_numbers(((const struct host_entry *)one)->host,
+                           ((const struct host_entry *)other)->host);
 }
 
 static int compare_open(const void *one, const void *other)
@@ -460,7 +462,7 @@ static void group_add(struct host_result *host, const struct verdict *verdict, u
 }
 
 /* Counts the ports of each verdict. The exceptions end up ascending by port. */
-static int seal_groups(const struct results *results, struct host_result *host, uint64_t silent)
+static int seal_groups(struct results *results, struct host_result *host, uint64_t silent)
 {
     struct host_details *details = host->details;
     struct exception *exceptions = details->exceptions;
@@ -469,7 +471,10 @@ static int seal_groups(const struct results *results, struct host_result *host, 
         qsort(exceptions, count, sizeof(*exceptions), compare_exception_verdicts);
     for (size_t i = 0; i < count; i++)
         distinct += i == 0 || exceptions[i].verdict != exceptions[i - 1].verdict;
-    host->groups = calloc(distinct + STATE_COUNT + 1, sizeof(*host->groups));
+    for (unsigned state = 0; state < STATE_COUNT; state++)
+        distinct += details->first[state] != NO_VERDICT;
+    distinct += silent != 0;
+    host->groups = arena_take(&results->memory, distinct * sizeof(*host->groups));
     if (!host->groups)
         return -ENOMEM;
 
@@ -493,7 +498,7 @@ static int seal_groups(const struct results *results, struct host_result *host, 
     return 0;
 }
 
-static int seal_host(const struct results *results, struct host_result *host)
+static int seal_host(struct results *results, struct host_result *host)
 {
     host->asked = count_asked(results, host->host);
     uint64_t silent = host->asked - host->open_count - host->failed;
@@ -510,7 +515,7 @@ static int seal_host(const struct results *results, struct host_result *host)
         host->undecided = silent;
         silent = 0;
     }
-    if (host->open_count)
+    if (host->open_count > 1)
         qsort(host->open, host->open_count, sizeof(*host->open), compare_open);
     if (host->error_count)
         qsort(host->errors, host->error_count, sizeof(*host->errors), compare_errors);
@@ -523,13 +528,13 @@ int results_seal(struct results *results, enum scan_end end)
 {
     results->end = end;
     if (results->host_count)
-        qsort(results->hosts, results->host_count, sizeof(struct host_result *), compare_hosts);
+        qsort(results->hosts, results->host_count, sizeof(*results->hosts), compare_hosts);
     /* The slots point to where the hosts were; nothing is looked up from now on. */
     free(results->host_slots);
     results->host_slots = NULL;
     results->host_slot_count = 0;
     for (size_t i = 0; i < results->host_count; i++) {
-        int result = seal_host(results, results->hosts[i]);
+        int result = seal_host(results, results->hosts[i].result);
         if (result < 0)
             return result;
     }
@@ -543,7 +548,7 @@ size_t results_host_count(const struct results *results)
 
 const struct host_result *results_host(const struct results *results, size_t at)
 {
-    return results->hosts[at];
+    return results->hosts[at].result;
 }
 
 uint64_t host_result_possibly_open(const struct host_result *host)
@@ -604,8 +609,8 @@ int results_silent_hosts(const struct results *results, struct address_set *ret_
         uint64_t size = (uint64_t)(range->last - range->first.value) + 1;
         uint64_t from = 0; /* everything in the range before it is dealt with */
         while (result == 0 && host < results->host_count &&
-               results->hosts[host]->host - targets->starts[i] < size) {
-            uint64_t at = results->hosts[host++]->host - targets->starts[i];
+               results->hosts[host].host - targets->starts[i] < size) {
+            uint64_t at = results->hosts[host++].host - targets->starts[i];
             result = add_gap(results, &set, range, targets->starts[i], from, at);
             from = at + 1;
         }

@@ -42,6 +42,16 @@ struct {
     __type(value, __u64);
 } answered SEC(".maps");
 
+/* Answers that are held; the loader makes it as large as it must be. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct reflector_held);
+} answers SEC(".maps");
+
+struct reflector_hold hold;
+
 /* A TCP header (RFC 9293); the flags are in the low bits of `how`. */
 struct segment {
     __be16 source, destination;
@@ -200,9 +210,45 @@ static __always_inline void count_distinct(struct reflector_count *count, __u64 
         count->answered++;
 }
 
+/* Keeps an answer for later. Returns whether it did. */
+static __always_inline bool frame_hold(struct xdp_md *context)
+{
+    __u32 length = context->data_end - context->data;
+    if (hold.ended || length == 0 || length > sizeof(__u64) * REFLECTOR_HELD_WORDS)
+        return false;
+    __u32 number = (__u32)__sync_fetch_and_add(&hold.count, 1);
+    struct reflector_held *held = bpf_map_lookup_elem(&answers, &number);
+    if (!held || bpf_xdp_load_bytes(context, 0, held->words, length) != 0)
+        return false;
+    held->length = length;
+    return true;
+}
+
+/* Writes the next answer that was held over the frame. */
+static __noinline int send_held(struct xdp_md *context)
+{
+    __u64 *words = (void *)(long)context->data;
+    void *end = (void *)(long)context->data_end;
+    __u32 number = (__u32)hold.next;
+    const struct reflector_held *held = bpf_map_lookup_elem(&answers, &number);
+    if (!held || (void *)(words + REFLECTOR_HELD_WORDS) > end)
+        return XDP_DROP;
+    hold.next++;
+    for (int i = 0; i < REFLECTOR_HELD_WORDS; i++)
+        words[i] = held->words[i];
+    if (bpf_xdp_adjust_tail(context, (int)held->length - (int)sizeof held->words) != 0)
+        return XDP_DROP;
+    return (int)bpf_redirect(settings.device, 0);
+}
+
+/* It is run by the device, and by the loader for answers that were held. Both are one program
+ * because the kernel stops for some 20 ms to make a program quick to call, unless it is attached to
+ * a device already. */
 SEC("xdp")
 int reflect(struct xdp_md *context)
 {
+    if (settings.held && context->ingress_ifindex != settings.device)
+        return send_held(context);
     __u32 zero = 0;
     struct reflector_count *count = bpf_map_lookup_elem(&counts, &zero);
     if (!count)
@@ -244,7 +290,9 @@ int reflect(struct xdp_md *context)
     if (settings.distinct)
         count_distinct(count, frame.low, port);
     frame_turn(&frame, hash, state == REFLECTOR_OPEN);
-    return settings.redirect ? (int)bpf_redirect(settings.redirect, 0) : XDP_TX;
+    if (settings.held && frame_hold(context))
+        return XDP_DROP;
+    return settings.redirect ? (int)bpf_redirect(settings.device, 0) : XDP_TX;
 }
 
 /* For the other end of a veth pair, which is only told of what comes by XDP_TX where it has a

@@ -1,6 +1,8 @@
 /* The reflector: a host at the end of a veth pair that has every address, and answers SYNs by a
  * hash of address and port, in an XDP program. For scans that are faster than simnet. */
 #include "reflector.h"
+
+#include "reflector_hold.h"
 #include "simnet.h"
 
 #include <bpf/bpf.h>
@@ -13,6 +15,7 @@
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,10 +45,17 @@ static const char usage[] =
     "  --beacon                           broadcasts a frame of no protocol every quarter of a\n"
     "                                     second: some scanners do not notice that they are done\n"
     "                                     while nothing comes\n"
+    "  --hold N                           keeps the first N answers, until they are all there or\n"
+    "                                     nothing came for 200 ms; then it sends them\n"
+    "  --rate R                           at so many a second (1000000), from\n"
+    "  --processor N                      this one: `taken` are those that the other end took,\n"
+    "                                     in `held_time` seconds\n"
     "\n"
     "`ready` is printed when packets may come, and a line of JSON with what was counted on "
     "SIGUSR1\n"
     "and at the end, which is that of the standard input, or SIGTERM.\n";
+
+#define HELD_MAXIMUM (1 << 24)
 
 enum truth { NO_TRUTH, TRUTH_STATES, TRUTH_OPENS, TRUTH_NUMBERS };
 
@@ -55,6 +65,7 @@ struct options {
     enum truth truth;
     double open, closed, loss; /* percent */
     struct reflector_settings settings;
+    struct held_answers held;
 };
 
 static double percent(const char *text)
@@ -69,6 +80,18 @@ static double percent(const char *text)
     return value;
 }
 
+static double number(const char *text, double least, double most)
+{
+    char *end;
+    double value = strtod(text, &end);
+    if (*end != 0 || !(value >= least && value <= most)) {
+        fprintf(stderr, "reflector: a number from %.0f to %.0f is wanted, not %s\n", least, most,
+                text);
+        exit(2);
+    }
+    return value;
+}
+
 /* A share of 2^64, of which all is not representable, and so a 2^-64th less. */
 static uint64_t share(double percentage)
 {
@@ -78,16 +101,28 @@ static uint64_t share(double percentage)
 static struct options read_options(int count, char **words)
 {
     static const struct option table[] = {
-        {"device", 1, NULL, 'd'},       {"pass", 1, NULL, 'P'},
-        {"open", 1, NULL, 'o'},         {"closed", 1, NULL, 'c'},
-        {"seed", 1, NULL, 's'},         {"loss", 1, NULL, 'l'},
-        {"redirect", 0, NULL, 'r'},     {"verify", 0, NULL, 'v'},
-        {"distinct", 0, NULL, 'D'},     {"beacon", 0, NULL, 'b'},
-        {"truth", 0, NULL, 't'},        {"truth-open", 0, NULL, 'O'},
-        {"truth-counts", 0, NULL, 'T'}, {"ports", 1, NULL, 'p'},
-        {"help", 0, NULL, 'h'},         {0},
+        {"device", 1, NULL, 'd'},
+        {"pass", 1, NULL, 'P'},
+        {"open", 1, NULL, 'o'},
+        {"closed", 1, NULL, 'c'},
+        {"seed", 1, NULL, 's'},
+        {"loss", 1, NULL, 'l'},
+        {"redirect", 0, NULL, 'r'},
+        {"verify", 0, NULL, 'v'},
+        {"distinct", 0, NULL, 'D'},
+        {"beacon", 0, NULL, 'b'},
+        {"truth", 0, NULL, 't'},
+        {"truth-open", 0, NULL, 'O'},
+        {"truth-counts", 0, NULL, 'T'},
+        {"ports", 1, NULL, 'p'},
+        {"hold", 1, NULL, 'H'},
+        {"rate", 1, NULL, 'R'},
+        {"processor", 1, NULL, 'C'},
+        {"help", 0, NULL, 'h'},
+        {0},
     };
-    struct options options = {.open = 6, .closed = 69, .settings.seed = 1};
+    struct options options = {
+        .open = 6, .closed = 69, .settings.seed = 1, .held = {.rate = 1e6, .processor = -1}};
     int letter;
     while ((letter = getopt_long(count, words, "p:h", table, NULL)) != -1) {
         switch (letter) {
@@ -134,6 +169,15 @@ static struct options read_options(int count, char **words)
         case 'p':
             options.ports = optarg;
             break;
+        case 'H':
+            options.held.most = (uint32_t)number(optarg, 0, HELD_MAXIMUM);
+            break;
+        case 'R':
+            options.held.rate = number(optarg, 1000, 1e9);
+            break;
+        case 'C':
+            options.held.processor = (int)number(optarg, 0, CPU_SETSIZE - 1);
+            break;
         default:
             fputs(usage, letter == 'h' ? stdout : stderr);
             exit(letter == 'h' ? 0 : 2);
@@ -141,6 +185,7 @@ static struct options read_options(int count, char **words)
     }
     options.settings.open = share(options.open);
     options.settings.closed = share(options.open + options.closed);
+    options.settings.held = options.held.most;
     options.settings.loss = (uint32_t)(share(options.loss) >> 32);
     return options;
 }
@@ -222,6 +267,7 @@ static int print_truth(const struct options *options, char *const *targets)
 /* ---- The program in the kernel ---- */
 
 #define PROCESSORS_MAXIMUM 1024
+#define BEACON 250 /* milliseconds */
 
 struct reflector {
     struct bpf_object *object;
@@ -268,14 +314,18 @@ static int load_settings(struct reflector *reflector, const struct reflector_set
     return -ENOENT;
 }
 
-static int attach(struct reflector *reflector, const struct options *options)
+static int attach(struct reflector *reflector, struct options *options)
 {
     reflector->object = open_object();
     if (!reflector->object)
         return fail("reflector.bpf.o", errno);
     int error = load_settings(reflector, &options->settings);
     if (error == 0)
+        error = hold_prepare(&options->held, reflector->object);
+    if (error == 0)
         error = bpf_object__load(reflector->object);
+    if (error == 0)
+        error = hold_open(&options->held, reflector->object, options->device);
     if (error != 0)
         return fail("the BPF program does not load", error);
     const char *name = options->pass ? "pass" : "reflect";
@@ -343,23 +393,32 @@ static void print_windows(const struct reflector *reflector, const struct reflec
     printf("]");
 }
 
-static void print_counts(const struct reflector *reflector, uint64_t started)
+static void print_counts(const struct reflector *reflector, const struct options *options)
 {
     struct reflector_count all = read_counts(reflector);
     const struct {
         const char *name;
         uint64_t value;
     } fields[] = {
-        {"probes", all.syns},       {"syn_acks", all.syn_acks}, {"resets_sent", all.resets_sent},
-        {"silent", all.silent},     {"lost", all.lost},         {"broken", all.broken},
-        {"resets", all.resets},     {"others", all.others},     {"passed", all.passed},
+        {"probes", all.syns},
+        {"syn_acks", all.syn_acks},
+        {"resets_sent", all.resets_sent},
+        {"silent", all.silent},
+        {"lost", all.lost},
+        {"broken", all.broken},
+        {"resets", all.resets},
+        {"others", all.others},
+        {"passed", all.passed},
         {"answered", all.answered},
+        {"held", options->held.count},
+        {"taken", options->held.taken},
     };
     printf("{");
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         printf("\"%s\":%" PRIu64 ",", fields[i].name, fields[i].value);
+    printf("\"held_time\":%.6f,", (double)options->held.elapsed / 1e9);
     printf("\"duration\":%.3f,", (double)(all.last - all.first) / 1e9);
-    print_windows(reflector, &all, started);
+    print_windows(reflector, &all, options->settings.started);
     printf("}\n");
     fflush(stdout);
 }
@@ -387,14 +446,15 @@ static void send_beacon(const struct reflector *reflector)
                   sizeof to);
 }
 
-static void serve(const struct reflector *reflector, const struct options *options, int signals)
+static void serve(const struct reflector *reflector, struct options *options, int signals)
 {
     struct pollfd ends[] = {{.fd = signals, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
     for (;;) {
-        int ready = poll(ends, 2, options->beacon ? 250 : -1);
+        int later = hold_turn(&options->held), beacon = options->beacon ? BEACON : -1;
+        int ready = poll(ends, 2, later < 0 ? beacon : later);
         if (ready < 0 && errno != EINTR)
             return;
-        if (ready == 0)
+        if (ready == 0 && later < 0)
             send_beacon(reflector);
         if (ready > 0 && ends[1].revents != 0) {
             char bytes[64];
@@ -406,7 +466,7 @@ static void serve(const struct reflector *reflector, const struct options *optio
             if (read(signals, &signal, sizeof signal) != sizeof signal ||
                 signal.ssi_signo != SIGUSR1)
                 return;
-            print_counts(reflector, options->settings.started);
+            print_counts(reflector, options);
         }
     }
 }
@@ -426,7 +486,8 @@ static int run(struct options *options)
     options->settings.started = (uint64_t)(now.tv_sec * NANOSECONDS + now.tv_nsec);
     struct reflector reflector = {.link = -1, .beacon = -1};
     reflector.device = if_nametoindex(options->device);
-    options->settings.redirect = options->redirect ? reflector.device : 0;
+    options->settings.redirect = options->redirect;
+    options->settings.device = reflector.device;
     if (signals < 0 || reflector.device == 0)
         return fail(options->device, errno);
     libbpf_set_print(print_warning);
@@ -440,7 +501,7 @@ static int run(struct options *options)
         fflush(stdout);
         serve(&reflector, options, signals);
         if (!options->pass)
-            print_counts(&reflector, options->settings.started);
+            print_counts(&reflector, options);
     }
     if (reflector.link >= 0)
         close(reflector.link);

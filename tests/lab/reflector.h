@@ -16,7 +16,9 @@ struct reflector_settings {
     __u32 loss;     /* of 2^32: SYNs that are lost, each by a throw of its own */
     __u32 verify;   /* whether SYNs with wrong checksums are dropped; looking costs time */
     __u32 distinct; /* whether to count in `answered`, which costs time */
-    __u32 redirect; /* send answers by this device's index instead of XDP_TX; 0: don't */
+    __u32 redirect; /* whether answers are sent by XDP_REDIRECT instead of XDP_TX */
+    __u32 device;   /* index */
+    __u32 held;     /* answers that are held until the loader sends them; 0: none */
     __u64 started;  /* nanoseconds of CLOCK_MONOTONIC, the beginning of the first window */
 };
 
@@ -28,6 +30,21 @@ struct reflector_count {
     __u64 answered;       /* ports, each once, of addresses that differ in their last 8 bits */
     __u64 passed;         /* frames for the kernel: ARP, ICMP and the like */
     __u64 first, last;    /* SYNs, in nanoseconds of CLOCK_MONOTONIC, true to a tick */
+};
+
+#define REFLECTOR_HELD_WORDS 12 /* of 8 bytes: a SYN with all options of TCP over IPv4 */
+
+/* An answer that waits to be sent: a frame. */
+struct reflector_held {
+    __u64 length; /* in bytes */
+    __u64 words[REFLECTOR_HELD_WORDS];
+};
+
+/* What the loader and the program share of them. */
+struct reflector_hold {
+    __u64 count; /* answers that came to be held; those above `held` of the settings were not */
+    __u64 next;  /* which is sent next */
+    __u64 ended; /* whether answers are sent at once now */
 };
 
 /* SYNs are also counted by when they came, for the rate at which they did. A power of two, because

@@ -39,13 +39,16 @@ class Reflector:
 
     `open`, `closed` and `loss` are percentages, the latter of SYNs. With `verify` SYNs with wrong
     checksums are dropped and counted. With `distinct` the ports that were answered are counted in
-    `answered`, each once; their addresses must differ in the last 8 bits. `beacon` is for masscan, which looks at its clock only when a
-    packet comes. `networks` are routed to the reflector: others than the usual ones are nobody's
+    `answered`, each once; their addresses must differ in the last 8 bits. `beacon` is for masscan,
+    which looks at its clock only when a packet comes. The first `hold` answers are kept until they
+    are all there or nothing came for 200 ms, and then sent at `reply_rate` a second by `processor`;
+    `taken` of these reached the scanner's device in `held_time` seconds. `networks` are routed to the reflector: others than the usual ones are nobody's
     here either, because nothing leaves the two namespaces.
     """
 
     def __init__(self, open=6, closed=69, seed=1, loss=0, verify=False, distinct=False,
-                 beacon=False, polls=GRO, networks=NETWORKS, test=None):  # fmt: skip
+                 beacon=False, hold=0, reply_rate=1_000_000, processor=None, polls=GRO,
+                 networks=NETWORKS, test=None):  # fmt: skip
         self._population = ["--open", str(open), "--closed", str(closed), "--seed", str(seed)]
         self._processes = []
         self._counters = None
@@ -58,8 +61,10 @@ class Reflector:
             flags = {"--verify": verify, "--distinct": distinct, "--beacon": beacon,
                      "--redirect": polls == GRO}  # fmt: skip
             options = [flag for flag, wanted in flags.items() if wanted]
-            self._start(self._far, "--device", self.device, "--loss", str(loss),
-                        *self._population, *options)  # fmt: skip
+            options += ["--loss", str(loss), "--hold", str(hold), "--rate", str(reply_rate)]
+            if processor is not None:
+                options += ["--processor", str(processor)]
+            self._start(self._far, "--device", self.device, *self._population, *options)
         except BaseException:
             self.stop()
             raise
