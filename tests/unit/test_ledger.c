@@ -205,6 +205,24 @@ static void a_sparse_ledger_can_be_full(void **state)
     ledger_release(&ledger);
 }
 
+/* What is known goes along, and what comes is written where everybody looks. */
+static void its_states_can_be_kept_elsewhere(void **state)
+{
+    uint64_t lent[4] = {0};
+    struct ledger ledger;
+    (void)state;
+    assert_int_equal(ledger_init(&ledger, 100, 0, &words), 0);
+    assert_true(ledger_set(&ledger, 5, STATE_OPEN));
+    ledger_lend(&ledger, lent);
+    assert_int_equal(lent[0], (uint64_t)STATE_OPEN << 10);
+    assert_int_equal(ledger_get(&ledger, 5), STATE_OPEN);
+    assert_true(ledger_set(&ledger, 99, STATE_CLOSED));
+    assert_int_equal(lent[3], (uint64_t)STATE_CLOSED << 6);
+    assert_int_equal(ledger.counts[STATE_SILENT], 98);
+    ledger_release(&ledger); /* not `lent` */
+    assert_int_equal(lent[3], (uint64_t)STATE_CLOSED << 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +230,7 @@ int main(void)
         cmocka_unit_test(the_first_answer_counts),
         cmocka_unit_test(it_agrees_with_an_array),
         cmocka_unit_test(a_large_ledger_is_lazy),
+        cmocka_unit_test(its_states_can_be_kept_elsewhere),
         cmocka_unit_test(a_refusal_is_what_the_words_say),
         cmocka_unit_test(it_is_sparse_above_its_memory),
         cmocka_unit_test(a_sparse_ledger_keeps_what_is_open),
