@@ -27,6 +27,7 @@ char xdp_license[] SEC("license") = "BSD"; /* nothing here asks the kernel for m
 #define IPV6_HEADER 40
 #define TCP_HEADER 20
 #define ICMP_HEADER 8
+#define QUOTED 8 /* bytes of the TCP header that every ICMP error quotes: RFC 792 */
 #define TCP 6
 #define ICMP 1
 #define ICMP6 58
@@ -341,7 +342,7 @@ always_inline bool hear_tcp(const unsigned char *tcp, const unsigned char *end,
 always_inline bool hear_quoted(const unsigned char *tcp, const unsigned char *end,
                                struct packet *packet)
 {
-    if (tcp + 8 > end)
+    if (tcp + QUOTED > end)
         return false;
     packet->destination_port = load16(tcp);
     packet->source_port = load16(tcp + 2);
@@ -353,7 +354,7 @@ always_inline bool hear_ipv4(const unsigned char *ip, const unsigned char *end,
 {
     if (ip + IPV4_HEADER > end || ip[0] >> 4 != 4)
         return false;
-    uint32_t header = (ip[0] & 15) * 4;
+    uint32_t header = (ip[0] & 15) * 4, needed = header + TCP_HEADER;
     if (header < IPV4_HEADER || load16(ip + 6) & IP_FRAGMENT)
         return false;
     packet->length = load16(ip + 2);
@@ -362,15 +363,17 @@ always_inline bool hear_ipv4(const unsigned char *ip, const unsigned char *end,
     const unsigned char *payload = ip + header;
     if (ip[9] == TCP) {
         packet->opens = false;
-        return hear_tcp(payload, end, packet) && (!packet->opens || header == IPV4_HEADER);
+        return packet->length >= needed && hear_tcp(payload, end, packet) &&
+               (!packet->opens || header == IPV4_HEADER);
     }
     if (ip[9] != ICMP || payload + ICMP_HEADER + IPV4_HEADER > end ||
         (payload[0] != 3 && payload[0] != 11 && payload[0] != 12))
         return false;
     const unsigned char *quoted = payload + ICMP_HEADER;
+    needed = header + ICMP_HEADER + QUOTED;
     header = (quoted[0] & 15) * 4;
     if (quoted[0] >> 4 != 4 || header < IPV4_HEADER || quoted[9] != TCP ||
-        load32(quoted + 12) != packet->destination[1])
+        packet->length < needed + header || load32(quoted + 12) != packet->destination[1])
         return false;
     packet->source[1] = load32(quoted + 16);
     return hear_quoted(quoted + header, end, packet);
@@ -389,12 +392,13 @@ always_inline bool hear_ipv6(const unsigned char *ip, const unsigned char *end,
     packet->destination[1] = load64(ip + 32);
     const unsigned char *payload = ip + IPV6_HEADER;
     if (ip[6] == TCP)
-        return hear_tcp(payload, end, packet);
+        return packet->length >= IPV6_HEADER + TCP_HEADER && hear_tcp(payload, end, packet);
     if (ip[6] != ICMP6 || payload + ICMP_HEADER + IPV6_HEADER > end ||
         (payload[0] != 1 && payload[0] != 3 && payload[0] != 4))
         return false;
     const unsigned char *quoted = payload + ICMP_HEADER;
-    if (quoted[0] >> 4 != 6 || quoted[6] != TCP || load64(quoted + 8) != packet->destination[0] ||
+    if (packet->length < IPV6_HEADER + ICMP_HEADER + IPV6_HEADER + QUOTED || quoted[0] >> 4 != 6 ||
+        quoted[6] != TCP || load64(quoted + 8) != packet->destination[0] ||
         load64(quoted + 16) != packet->destination[1])
         return false;
     packet->source[0] = load64(quoted + 24);
