@@ -12,7 +12,7 @@ struct held_answers {
     double rate;      /* at which they are sent, a second */
     int processor;    /* that sends them, and does what comes of it; -1: any */
     uint64_t count;   /* how many there were */
-    uint64_t taken;   /* of which the device at the other end took so many */
+    uint64_t taken;   /* packets that the other end took while they were sent, others too */
     uint64_t elapsed; /* nanoseconds in which they were sent */
 
     const char *device;

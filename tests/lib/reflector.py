@@ -41,9 +41,10 @@ class Reflector:
     checksums are dropped and counted. With `distinct` the ports that were answered are counted in
     `answered`, each once; their addresses must differ in the last 8 bits. `beacon` is for masscan,
     which looks at its clock only when a packet comes. The first `hold` answers are kept until they
-    are all there or nothing came for 200 ms, and then sent at `reply_rate` a second by `processor`;
-    `taken` of these reached the scanner's device in `held_time` seconds. `networks` are routed to the reflector: others than the usual ones are nobody's
-    here either, because nothing leaves the two namespaces.
+    are all there or nothing came for 200 ms, and then sent at `reply_rate` a second by `processor`:
+    in `held_time` seconds, in which the scanner's device took `taken` packets. `networks` are
+    routed to the reflector: others than the usual ones are nobody's here either, because nothing
+    leaves the two namespaces.
     """
 
     def __init__(self, open=6, closed=69, seed=1, loss=0, verify=False, distinct=False,

@@ -95,6 +95,25 @@ class ReflectorTest(unittest.TestCase):
         self.assertEqual(lab.counters()["answered"], 1600)
         self.assertGreaterEqual(lab.counters()["resets_sent"], 1600)
 
+    def test_answers_are_held(self):
+        # Those that come later are answered at once, and all are what they would have been.
+        patient = ("--timeout", "3s", "--min-timeout", "3s", "--tries", "1", "-p", PORTS)
+        for hold in (900, 100_000):
+            for network in NETWORKS:
+                with self.subTest(hold=hold, network=network):
+                    lab = self.lab(hold=hold, reply_rate=20_000, processor=0)
+                    found = scan("-sS", *patient, network, namespace=lab.namespace).states()
+                    true = self.states(lab)
+                    self.assertEqual(found, {key: true[key] for key in found})
+                    self.assertEqual(len(found), 1600)
+                    counters = lab.counters()
+                    self.adds_up(counters)
+                    answers = counters["syn_acks"] + counters["resets_sent"]
+                    self.assertEqual(counters["held"], min(hold, answers))
+                    # Others' packets are counted there, too.
+                    self.assertGreaterEqual(counters["taken"], counters["held"])
+                    self.assertGreaterEqual(counters["held_time"], counters["held"] / 20_000)
+
     @need("nmap")
     def test_nmap_agrees(self):
         lab = self.lab()
