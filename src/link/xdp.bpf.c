@@ -198,10 +198,16 @@ struct found {
     bool there;
 };
 
+always_inline struct xdp_walker *own_walker(void)
+{
+    uint32_t processor = bpf_get_smp_processor_id() & (XDP_PROCESSORS - 1);
+    return &state.walkers[state.walker_of[processor] & (XDP_WALKERS - 1)];
+}
+
 static long look(uint32_t __attribute__((unused)) number, void *context)
 {
     struct found *found = context;
-    struct walk *walk = &state.walk;
+    struct walk *walk = &own_walker()->walk;
     if (walk->position >= walk->end)
         return 1;
     uint64_t index = walk_index(walk, walk->position++, at);
@@ -220,11 +226,12 @@ always_inline __be16 half(uint16_t number)
 }
 
 /* The last words of the headers, of which the addresses differ only. `sum`: of the destination. */
-always_inline void put_tcp(unsigned char *tcp, uint32_t sum, uint16_t port, uint32_t cookie)
+always_inline void put_tcp(const struct xdp_walker *walker, unsigned char *tcp, uint32_t sum,
+                           uint16_t port, uint32_t cookie)
 {
     uint32_t acknowledgment = facts.acknowledges ? cookie : 0;
-    sum += state.tcp_sum + state.source_port + port + sum32(cookie) + sum32(acknowledgment);
-    *(__be16 *)tcp = half(state.source_port);
+    sum += walker->tcp_sum + walker->source_port + port + sum32(cookie) + sum32(acknowledgment);
+    *(__be16 *)tcp = half(walker->source_port);
     *(__be16 *)(tcp + 2) = half(port);
     *(__be32 *)(tcp + 4) = bpf_htonl(cookie);
     *(__be32 *)(tcp + 8) = bpf_htonl(acknowledgment);
@@ -235,7 +242,8 @@ static __attribute__((noinline)) int walk(struct xdp_md *context)
 {
     unsigned char *frame = (void *)(long)context->data, *end = (void *)(long)context->data_end;
     struct found found = {0};
-    if (state.walk.packets == 0)
+    struct xdp_walker *walker = own_walker();
+    if (walker->walk.packets == 0)
         return XDP_DROP;
     bpf_loop(LOOKS, look, &found, 0);
     uint32_t number = found.there ? find_host(found.host) : UINT32_MAX;
@@ -249,31 +257,30 @@ static __attribute__((noinline)) int walk(struct xdp_md *context)
 
     /* All of it is written, because whoever had the page before us may have changed any byte. The
      * frame is longer than its packet by what makes it whole words. */
-    if (frame + sizeof(state.frame) > end)
+    if (frame + sizeof(walker->frame) > end)
         return XDP_DROP;
 #pragma clang loop unroll(full)
     for (int i = 0; i < XDP_FRAME_WORDS; i++)
-        *(uint64_t *)(frame + 8 * i) = state.frame[i];
+        *(uint64_t *)(frame + 8 * i) = walker->frame[i];
 
     const struct key key = secret();
     unsigned char *ip = frame + ETH_HLEN;
     if (facts.ipv6) {
-        uint32_t cookie = cookie_ipv6(&key, state.source, to, state.source_port, port);
+        uint32_t cookie = cookie_ipv6(&key, walker->source, to, walker->source_port, port);
         *(__be64 *)(ip + 24) = bpf_cpu_to_be64(to[0]);
         *(__be64 *)(ip + 32) = bpf_cpu_to_be64(to[1]);
-        put_tcp(ip + IPV6_HEADER, sum64(to[0]) + sum64(to[1]), port, cookie);
+        put_tcp(walker, ip + IPV6_HEADER, sum64(to[0]) + sum64(to[1]), port, cookie);
     } else {
-        uint32_t cookie = cookie_ipv4(&key, state.source[1], to[1], state.source_port, port);
+        uint32_t cookie = cookie_ipv4(&key, walker->source[1], to[1], walker->source_port, port);
         uint16_t identification = cookie ^ cookie >> 16;
         *(__be16 *)(ip + 4) = half(identification);
-        *(__be16 *)(ip + 10) = half(fold(state.ip_sum + identification + sum32(to[1])));
+        *(__be16 *)(ip + 10) = half(fold(walker->ip_sum + identification + sum32(to[1])));
         *(__be32 *)(ip + 16) = bpf_htonl(to[1]);
-        put_tcp(ip + IPV4_HEADER, sum32(to[1]), port, cookie);
+        put_tcp(walker, ip + IPV4_HEADER, sum32(to[1]), port, cookie);
     }
-    if (bpf_xdp_adjust_tail(context, (int)state.frame_length - (int)(end - frame)))
+    if (bpf_xdp_adjust_tail(context, (int)walker->frame_length - (int)(end - frame)))
         return XDP_DROP;
-    state.walk.packets--;
-    state.sent++;
+    walker->walk.packets--;
     return bpf_redirect(facts.interface, 0);
 }
 

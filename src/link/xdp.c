@@ -3,6 +3,7 @@
  * program does not know go through a link of packet sockets in here. */
 #include "base/clock.h"
 #include "link/packet.h"
+#include "link/workers.h"
 #include "link/xdp_program.h"
 #include "net/device.h"
 
@@ -34,10 +35,12 @@ struct xdp {
     struct ring_buffer *ring;
     struct device *device;
     const struct interface *interface;
+    struct workers *workers;
 
     uint64_t looked;      /* probes sent when the device was asked last */
     uint64_t sent_by_all; /* what it said then */
     uint64_t refused;
+    bool useless; /* it sends nothing of ours */
 
     struct {
         uint64_t time;
@@ -85,6 +88,17 @@ static int attach(struct xdp *self, struct error *error)
 
 static int take_record(void *context, void *data, size_t size);
 
+static void assign(void *user, unsigned number, unsigned processor)
+{
+    xdp_program_assign(&((struct xdp *)user)->program, number, processor);
+}
+
+static int walk_as(void *user, unsigned number, const struct walk *walk,
+                   const unsigned char next_hop[static HARDWARE_SIZE], uint64_t *ret_sent)
+{
+    return xdp_program_walk(&((struct xdp *)user)->program, number, walk, next_hop, ret_sent);
+}
+
 static int open_all(struct xdp *self, const struct link_options *options, struct error *error)
 {
     if (!options->plan)
@@ -105,12 +119,16 @@ static int open_all(struct xdp *self, const struct link_options *options, struct
     self->ring = ring_buffer__new(self->program.answers, take_record, self, NULL);
     if (!self->ring)
         return error_set(error, errno, "no ring for answers: %s", strerror(errno));
+    failed = workers_open(XDP_WALKERS - 1, walk_as, assign, self, &self->workers);
+    if (failed)
+        return error_set(error, -failed, "no threads to walk: %s", strerror(-failed));
     return attach(self, error);
 }
 
 static void xdp_close(struct link *link)
 {
     struct xdp *self = (struct xdp *)link;
+    workers_close(self->workers);
     if (self->attachment >= 0)
         close(self->attachment);
     ring_buffer__free(self->ring);
@@ -145,9 +163,9 @@ static int xdp_open(const struct link_options *options, struct link **ret_link, 
  * everybody's packets, so that what it refused of ours may be more than that. Returns false when it
  * has sent next to nothing of the first ones: its driver does not do what it promised, or counts in
  * another way, and then nobody would know what became of the rest. */
-static bool look_at_device(struct xdp *self)
+static bool look_at_device(struct xdp *self, uint64_t sent)
 {
-    uint64_t sent = self->program.state->sent, sent_by_all;
+    uint64_t sent_by_all;
     if (sent - self->looked < (self->looked ? LOOK_SENT : LOOK_FIRST) ||
         !device_sent(self->device, &sent_by_all))
         return true;
@@ -177,17 +195,21 @@ static bool xdp_avoids(const struct link *link, uint64_t host)
     return self->program.avoided[host / 64] >> host % 64 & 1;
 }
 
-static int xdp_walk(struct link *link, struct walk *walk,
-                    const unsigned char next_hop[static HARDWARE_SIZE], int *ret_code)
+static bool xdp_walk(struct link *link, const struct walk *walk,
+                     const unsigned char next_hop[static HARDWARE_SIZE])
+{
+    return workers_give(((struct xdp *)link)->workers, walk, next_hop);
+}
+
+static struct walk_facts xdp_walked(struct link *link)
 {
     struct xdp *self = (struct xdp *)link;
-    int failed = xdp_program_walk(&self->program, walk, next_hop);
-    if (!look_at_device(self))
-        failed = -EOPNOTSUPP;
-    if (!failed || failed == -EINTR)
-        return 0;
-    *ret_code = -failed;
-    return -1;
+    struct walk_facts facts = workers_facts(self->workers);
+    if (!look_at_device(self, facts.sent))
+        self->useless = true;
+    if (self->useless && !facts.code)
+        facts.code = EOPNOTSUPP;
+    return facts;
 }
 
 /* ---- sending and receiving ---- */
@@ -264,6 +286,7 @@ static size_t xdp_receive(struct link *link, uint64_t wait, struct incoming *pac
     struct pollfd polled[] = {
         {.fd = ring_buffer__epoll_fd(self->ring), .events = POLLIN},
         {.fd = packet_descriptor(self->packet), .events = POLLIN},
+        {.fd = workers_descriptor(self->workers), .events = POLLIN},
     };
     const struct timespec limit = {
         .tv_sec = (time_t)(wait / NANOSECONDS_PER_SECOND),
@@ -284,7 +307,6 @@ static struct link_facts xdp_facts_of(const struct link *link)
     const struct xdp *self = (const struct xdp *)link;
     struct link_facts facts = link_packet.facts(self->packet);
     const struct xdp_state *state = self->program.state;
-    facts.sent += state->sent;
     facts.refused += self->refused;
     facts.missed += __atomic_load_n(&state->missed, __ATOMIC_RELAXED);
     return facts;
@@ -305,4 +327,5 @@ const struct link_class link_xdp = {
     .avoid = xdp_avoid,
     .avoids = xdp_avoids,
     .walk = xdp_walk,
+    .walked = xdp_walked,
 };

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define BATCH 64        /* frames that the kernel makes at a time */
+#define MARGIN 16       /* frames more than are expected */
 #define RANGES 1048576u /* more are not walked; HALVINGS in xdp.bpf.c */
 #define ADDRESS_WORDS 2
 #define LOOPBACK 1 /* the index of that interface in every network namespace */
@@ -181,7 +182,7 @@ static uint32_t sum_words(const unsigned char *bytes, size_t length)
 
 /* The frame of all probes of a tag, without what differs, and the sums over it. */
 static void make_frame(const struct link_plan *plan, const unsigned char *next_hop,
-                       struct xdp_state *state)
+                       struct xdp_walker *walker)
 {
     union {
         uint64_t words[XDP_FRAME_WORDS];
@@ -201,39 +202,63 @@ static void make_frame(const struct link_plan *plan, const unsigned char *next_h
     memset(tcp + 16, 0, 2);
     if (!ipv6)
         memset(ip + 10, 0, 2);
-    state->ip_sum = ipv6 ? 0 : sum_words(ip, offset);
-    state->tcp_sum = sum_words(tcp, length - offset) + IPPROTO_TCP + (uint32_t)(length - offset) +
-                     (ipv6 ? sum_words(ip + 8, 16) : sum_words(ip + 12, 4));
-    state->frame_length = (uint32_t)(ETH_HLEN + length);
-    memcpy(state->frame, frame.words, sizeof(frame.words));
-    put_address(&probe.source, state->source);
+    walker->ip_sum = ipv6 ? 0 : sum_words(ip, offset);
+    walker->tcp_sum = sum_words(tcp, length - offset) + IPPROTO_TCP + (uint32_t)(length - offset) +
+                      (ipv6 ? sum_words(ip + 8, 16) : sum_words(ip + 12, 4));
+    walker->frame_length = (uint32_t)(ETH_HLEN + length);
+    memcpy(walker->frame, frame.words, sizeof(frame.words));
+    put_address(&probe.source, walker->source);
 }
 
 /* A run by us, which the program tells by the interface. */
-static int run(struct xdp_program *program, struct walk *walk, const unsigned char *next_hop,
+static int run(struct xdp_program *program, struct xdp_walker *walker,
                struct bpf_test_run_opts *options)
 {
-    struct xdp_state *state = program->state;
-    make_frame(program->plan, next_hop, state);
-    state->source_port = (uint16_t)(program->first_port + walk->tag);
-    state->walk = *walk;
-    struct xdp_md context = {.data_end = sizeof(state->frame), .ingress_ifindex = LOOPBACK};
-    options->data_in = state->frame;
-    options->data_size_in = sizeof(state->frame);
+    struct xdp_md context = {.data_end = sizeof(walker->frame), .ingress_ifindex = LOOPBACK};
+    options->data_in = walker->frame;
+    options->data_size_in = sizeof(walker->frame);
     options->ctx_in = &context;
     options->ctx_size_in = sizeof(context);
-    int failed = bpf_prog_test_run_opts(program->descriptor, options);
-    walk->position = state->walk.position;
-    walk->packets = state->walk.packets;
-    return failed;
+    return bpf_prog_test_run_opts(program->descriptor, options);
 }
 
-int xdp_program_walk(struct xdp_program *program, struct walk *walk,
-                     const unsigned char next_hop[static HARDWARE_SIZE])
+static struct xdp_walker *prepare_walker(struct xdp_program *program, unsigned number,
+                                         const struct walk *walk, const unsigned char *next_hop)
 {
-    LIBBPF_OPTS(bpf_test_run_opts, options, .repeat = (int)walk->packets, .batch_size = BATCH,
-                .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
-    return run(program, walk, next_hop, &options);
+    struct xdp_walker *walker = &program->state->walkers[number];
+    make_frame(program->plan, next_hop, walker);
+    walker->source_port = (uint16_t)(program->first_port + walk->tag);
+    walker->walk = *walk;
+    return walker;
+}
+
+void xdp_program_assign(struct xdp_program *program, unsigned walker, unsigned processor)
+{
+    program->state->walker_of[processor % XDP_PROCESSORS] = (uint8_t)walker;
+}
+
+int xdp_program_walk(struct xdp_program *program, unsigned number, const struct walk *walk,
+                     const unsigned char next_hop[static HARDWARE_SIZE], uint64_t *ret_sent)
+{
+    struct xdp_walker *walker = prepare_walker(program, number, walk, next_hop);
+    uint32_t expected = walk->packets;
+    int failed = 0;
+    walker->walk.packets = UINT32_MAX;
+    while (!failed && walker->walk.position < walker->walk.end) {
+        uint64_t position = walker->walk.position;
+        uint32_t packets = walker->walk.packets;
+        LIBBPF_OPTS(bpf_test_run_opts, options, .repeat = (int)(expected + expected / 16 + MARGIN),
+                    .batch_size = BATCH, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
+        failed = run(program, walker, &options);
+        packets -= walker->walk.packets;
+        expected -= packets < expected ? packets : expected;
+        if (failed == -EINTR)
+            failed = 0;
+        else if (!failed && walker->walk.position == position)
+            failed = -EXDEV; /* it was another walker's, on another processor */
+    }
+    *ret_sent = UINT32_MAX - walker->walk.packets;
+    return failed;
 }
 
 int xdp_program_peek(struct xdp_program *program, struct walk *walk,
@@ -241,7 +266,10 @@ int xdp_program_peek(struct xdp_program *program, struct walk *walk,
                      unsigned char frame[static XDP_FRAME_SIZE], uint32_t *ret_length)
 {
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_out = frame, .data_size_out = XDP_FRAME_SIZE);
-    int failed = run(program, walk, next_hop, &options);
+    struct xdp_walker *walker = prepare_walker(program, 0, walk, next_hop);
+    int failed = run(program, walker, &options);
+    walk->position = walker->walk.position;
+    walk->packets = walker->walk.packets;
     if (!failed)
         *ret_length = options.retval == XDP_REDIRECT ? options.data_size_out : 0;
     return failed;

@@ -21,12 +21,16 @@ int xdp_program_open(const struct link_options *options, struct xdp_program *ret
                      struct error *error);
 void xdp_program_close(struct xdp_program *program); /* also of one that is all zero */
 
-/* Sends probes: walk() of struct link_class. Returns 0 or -errno. */
-int xdp_program_walk(struct xdp_program *program, struct walk *walk,
-                     const unsigned char next_hop[static HARDWARE_SIZE]);
+/* Whoever walks on a processor is this walker, below XDP_WALKERS, at first 0. */
+void xdp_program_assign(struct xdp_program *program, unsigned walker, unsigned processor);
 
-/* The same for one probe, whose frame of *ret_length bytes it writes to `frame` and does not send.
- * *ret_length is 0 when nothing is to be sent. */
+/* Sends the probes of all silent indexes from `walk->position` to its end, and counts them. Returns
+ * 0 or -errno. */
+int xdp_program_walk(struct xdp_program *program, unsigned walker, const struct walk *walk,
+                     const unsigned char next_hop[static HARDWARE_SIZE], uint64_t *ret_sent);
+
+/* As walker 0 for one probe, whose frame of *ret_length bytes it writes to `frame` and does not
+ * send. *ret_length is 0 when nothing is to be sent. */
 int xdp_program_peek(struct xdp_program *program, struct walk *walk,
                      const unsigned char next_hop[static HARDWARE_SIZE],
                      unsigned char frame[static XDP_FRAME_SIZE], uint32_t *ret_length);

@@ -37,8 +37,11 @@ struct xdp_facts {
     uint32_t interface; /* index */
 };
 
-/* What changes while programs run. */
-struct xdp_state {
+#define XDP_WALKERS 16      /* that run at the same time; a power of two */
+#define XDP_PROCESSORS 1024 /* the same */
+
+/* What one walker has, of several that run on processors of their own. */
+struct xdp_walker {
     struct walk walk; /* user space sets it; the program takes positions and packets from it */
     uint64_t frame[XDP_FRAME_WORDS]; /* the Ethernet frame of a probe, as bytes: no destination, no
                                         ports, no cookie and no checksums */
@@ -46,8 +49,13 @@ struct xdp_state {
     uint32_t frame_length;
     uint32_t ip_sum, tcp_sum; /* of the frame's 16-bit words, for both checksums */
     uint16_t source_port;     /* of the tag */
+} __attribute__((aligned(64)));
 
-    uint64_t sent;       /* probes */
+/* What changes while the program runs. */
+struct xdp_state {
+    struct xdp_walker walkers[XDP_WALKERS];
+    uint8_t walker_of[XDP_PROCESSORS]; /* by the number of the processor */
+
     uint64_t missed;     /* answers that found no room */
     uint64_t duplicates; /* answers about ports that the ledger knew already */
     uint64_t resets;     /* RSTs that were sent */

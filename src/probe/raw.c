@@ -3,77 +3,28 @@
  * It remembers nothing about a probe. What an answer is about, and whether it is one, its bytes say
  * (judge.h); when a probe left, the scan loop knows from the order. Only probes whose next hop has
  * still to be found wait here, and those that this machine cannot send. */
-#include "probe/raw.h"
+#include "probe/raw_inner.h"
 
 #include "base/clock.h"
-#include "net/port_block.h"
 #include "net/resolve.h"
-#include "probe/judge.h"
-#include "probe/neighbour.h"
-#include "probe/walk_route.h"
-#include "scan/link.h"
 
 #include <errno.h>
 #include <linux/if_ether.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define FRAMES 64 /* packets handed to a link at a time */
 #define ROUNDS 64 /* of taking packets, after which the scan loop has its turn */
-#define LINKS 4   /* open at the same time at most */
-#define WALK_LEAST                                                                                 \
-    65536 /* probes of a pass: below, a walker takes longer to open than it saves                  \
-           */
-#define REASON_SIZE 384
-#define WAITING 8192 /* probes whose next hop is being asked for, at most */
 #define ASK_PERIOD (10 * NANOSECONDS_PER_MILLISECOND)
 #define ASK_BURST 64 /* neighbours asked in such a time: what a network takes without a storm */
 #define MISSED_PERIOD 512 /* packets */
-#define LOOPBACK 1        /* the index of that interface in every network namespace */
-#define STUCK_TIME (5 * NANOSECONDS_PER_SECOND)
 #define TTL 64
 #define WINDOW 1024
 #define MSS4 1460
 #define MSS6 1440
-
-struct raw {
-    struct prober base;
-    const struct technique *technique;
-    struct prober_options options;
-    struct cookies cookies;
-    struct port_block ports;
-    struct routes *routes;
-    struct link *links[LINKS]; /* in the order in which they are tried */
-    unsigned link_count;
-    struct link *receiver;
-    struct link *sender; /* that sent the latest packets */
-    struct link *walker; /* one of them that walks passes by itself, or NULL */
-    struct link_plan plan;
-    uint64_t left_out;        /* hosts that it does not walk from the beginning */
-    char reason[REASON_SIZE]; /* why there is none; empty: nobody has to know */
-    struct address_set self;
-
-    struct outgoing frames[FRAMES];
-    unsigned char memory[FRAMES][LINK_HEADROOM + TCP_PACKET_MAXIMUM];
-    unsigned frame_count;
-    struct link *frame_link;
-
-    struct neighbours neighbours;
-    uint64_t asked;        /* monotonic: when neighbours were asked last */
-    struct probe *waiting; /* WAITING of them */
-    uint32_t waiting_count;
-    uint64_t changes; /* of the neighbours when the waiting ones were looked at last */
-
-    struct reply *ready; /* WAITING + FRAMES of them, for collect() */
-    uint32_t ready_head, ready_count;
-
-    uint64_t stuck_since; /* monotonic: nothing has left since; 0: something has */
-    uint64_t packets, refused, received;
-    uint64_t missed, looked; /* and how many were received when that was looked up */
-};
+#define LOOPBACK 1 /* the index of that interface in every network namespace */
+#define STUCK_TIME (5 * NANOSECONDS_PER_SECOND)
 
 /* ---- replies of our own ---- */
 
@@ -121,15 +72,7 @@ static struct link *find_link(const struct raw *self, const struct route *route)
     return NULL;
 }
 
-static bool passes(int code)
-{
-    return code == ENOBUFS || code == EAGAIN || code == ENOMEM || code == EINTR ||
-           code == ENETDOWN || code == ENXIO; /* a link that flaps */
-}
-
-/* What all probes from this source have in common. */
-static struct tcp_packet probe_packet(const struct technique *technique,
-                                      const struct address *source)
+struct tcp_packet raw_packet(const struct technique *technique, const struct address *source)
 {
     uint16_t mss = source->family == ADDRESS_IPV4 ? MSS4 : MSS6;
     return (struct tcp_packet){
@@ -141,13 +84,19 @@ static struct tcp_packet probe_packet(const struct technique *technique,
     };
 }
 
+bool raw_passes(int code)
+{
+    return code == ENOBUFS || code == EAGAIN || code == ENOMEM || code == EINTR ||
+           code == ENETDOWN || code == ENXIO; /* a link that flaps */
+}
+
 static void build(struct raw *self, const struct probe *probe, const struct route *route,
                   const unsigned char *hardware)
 {
     uint16_t source_port = (uint16_t)(self->cookies.first_port + probe->tag);
     uint32_t cookie = cookie_of(&self->cookies, &route->source, &probe->to.address, source_port,
                                 probe->to.port.number);
-    struct tcp_packet packet = probe_packet(self->technique, &route->source);
+    struct tcp_packet packet = raw_packet(self->technique, &route->source);
     packet.destination = probe->to.address;
     packet.source_port = source_port;
     packet.destination_port = probe->to.port.number;
@@ -247,7 +196,7 @@ static size_t send_gathered(struct raw *self, const struct probe *probes, const 
             self->stuck_since = 0;
         if (done == self->frame_count)
             break;
-        if (passes(code) && !is_stuck(self)) {
+        if (raw_passes(code) && !is_stuck(self)) {
             size_t first = places[done];
             self->refused++;
             self->frame_count = 0;
@@ -281,63 +230,6 @@ size_t raw_submit(struct prober *base, const struct probe *probes, size_t count)
             return next;
     }
     return send_gathered(self, probes, places, at);
-}
-
-/* ---- passes that the link walks ---- */
-
-/* The gateway of all targets, which is asked for when it is not known. */
-static const struct neighbour *find_gateway(struct raw *self)
-{
-    return neighbours_find(&self->neighbours, self->routes, self->plan.route,
-                           &self->plan.route->gateway);
-}
-
-static bool can_walk(const struct raw *self)
-{
-    const struct neighbour *gateway =
-        self->walker ? neighbours_get(&self->neighbours, &self->plan.route->gateway,
-                                      self->plan.route->interface.index)
-                     : NULL;
-    return gateway && gateway->state == NEIGHBOUR_KNOWN;
-}
-
-bool raw_walk(struct prober *base, struct walk *walk)
-{
-    struct raw *self = (struct raw *)base;
-    const struct neighbour *gateway = self->walker ? find_gateway(self) : NULL;
-    int code = 0;
-    if (!gateway || gateway->state != NEIGHBOUR_KNOWN)
-        return false;
-    uint32_t wanted = walk->packets;
-    uint64_t refused = self->walker->class->facts(self->walker).refused;
-    int failed = self->walker->class->walk(self->walker, walk, gateway->hardware, &code);
-    self->packets += wanted - walk->packets;
-    self->refused += self->walker->class->facts(self->walker).refused - refused;
-    if (failed && !passes(code)) { /* what it has left out is asked as ever */
-        snprintf(self->reason, sizeof(self->reason), "%s stopped: %s", self->walker->class->name,
-                 strerror(code));
-        self->walker = NULL;
-    }
-    return !failed;
-}
-
-uint64_t *raw_ledger(struct prober *base)
-{
-    struct raw *self = (struct raw *)base;
-    return self->walker ? self->walker->class->ledger(self->walker) : NULL;
-}
-
-void raw_avoid(struct prober *base, uint64_t host)
-{
-    struct raw *self = (struct raw *)base;
-    if (self->walker)
-        self->walker->class->avoid(self->walker, host);
-}
-
-bool raw_avoids(const struct prober *base, uint64_t host)
-{
-    const struct raw *self = (const struct raw *)base;
-    return self->walker && self->walker->class->avoids(self->walker, host);
 }
 
 /* ---- next hops ---- */
@@ -518,7 +410,7 @@ size_t raw_collect(struct prober *base, uint64_t wait, struct reply *replies, si
 uint64_t raw_oldest(const struct prober *base)
 {
     const struct raw *self = (const struct raw *)base;
-    uint64_t oldest = UINT64_MAX;
+    uint64_t oldest = self->walked.active ? self->walked.oldest : UINT64_MAX;
     for (uint32_t i = 0; i < self->waiting_count; i++)
         if (self->waiting[i].position < oldest)
             oldest = self->waiting[i].position;
@@ -530,11 +422,11 @@ struct prober_facts raw_facts(const struct prober *base)
     const struct raw *self = (const struct raw *)base;
     return (struct prober_facts){
         .capacity = UINT32_MAX,
-        .in_flight = self->waiting_count + self->ready_count,
+        .in_flight = self->waiting_count + self->ready_count + self->walked.active,
         .packets = self->packets,
         .refused = self->refused,
         .missed = self->missed,
-        .walks = can_walk(self),
+        .walks = raw_can_walk(self),
         .left_out = self->left_out,
         .link = self->walker   ? self->walker->class->name
                 : self->sender ? self->sender->class->name
@@ -570,94 +462,6 @@ void raw_close(struct prober *base)
     free(self);
 }
 
-static int open_link(struct raw *self, const struct link_class *class,
-                     const struct link_options *options, struct error *error)
-{
-    struct link *link = NULL;
-    int failed = class->open(options, &link, error);
-    if (failed)
-        return failed;
-    self->links[self->link_count++] = link;
-    if (class->receive && !self->receiver)
-        self->receiver = link;
-    return 0;
-}
-
-/* What a link needs to walk this scan, for the targets of `route`. */
-static struct link_plan plan_walk(const struct raw *self, const struct route *route)
-{
-    return (struct link_plan){
-        .plan = self->options.plan,
-        .route = route,
-        .key = self->cookies.key,
-        .probe = probe_packet(self->technique, &route->source),
-        .tags = PROBE_TAGS,
-        .pass_tags = PASS_TAGS,
-        .acknowledges = self->technique->acknowledges,
-    };
-}
-
-static void leave_out(void *user, uint64_t host)
-{
-    struct raw *self = user;
-    self->left_out++;
-    self->walker->class->avoid(self->walker, host);
-}
-
-/* One that walks is worth having and nothing more, unless it was asked for. */
-static int open_walker(struct raw *self, const struct link_class *class,
-                       const struct link_options *options, struct error *error)
-{
-    const struct address_set *targets = self->options.plan->targets;
-    struct link_options walking = *options;
-    struct error refusal = {0};
-    const char *why = "the scan is too small or too large for it";
-    uint64_t count = 0;
-    bool named = class == self->options.link;
-    const struct route *route = NULL;
-    if (self->options.walks && (named || self->options.plan->count >= WALK_LEAST))
-        route = walk_route_choose(self->routes, targets, class->carries, &count, &why);
-    else if (!named)
-        return 0;
-    if (route) {
-        self->plan = plan_walk(self, route);
-        walking.plan = &self->plan;
-        why = refusal.message;
-    }
-    if (route && open_link(self, class, &walking, &refusal) == 0) {
-        self->walker = self->links[self->link_count - 1];
-        walk_route_others(self->routes, targets, route, leave_out, self);
-        return 0;
-    }
-    snprintf(self->reason, sizeof(self->reason), "%s", why);
-    return named ? error_set(error, EOPNOTSUPP, "the link %s cannot be used: %s", class->name, why)
-                 : 0;
-}
-
-/* The one that was asked for, or all that there are. */
-static int open_links(struct raw *self, struct error *error)
-{
-    const struct link_options options = {
-        .first_port = self->ports.first,
-        .last_port = (uint16_t)(self->ports.first + self->ports.count - 1),
-        .path = self->options.link_path,
-    };
-    const struct link_class *const named[] = {self->options.link, NULL};
-    const struct link_class *const *classes = self->options.link ? named : link_classes;
-    int failed = 0;
-    for (size_t i = 0; !failed && classes[i] && self->link_count < LINKS; i++) {
-        const struct link_class *class = classes[i];
-        if (class->walk)
-            failed = open_walker(self, class, &options, error);
-        else if (!self->walker || !class->receive) /* it would receive the same twice */
-            failed = open_link(self, class, &options, error);
-    }
-    for (size_t i = 0; !failed && !self->receiver && link_classes[i]; i++)
-        if (link_classes[i]->receive && !link_classes[i]->walk)
-            failed = open_link(self, link_classes[i], &options, error);
-    return failed;
-}
-
 static int open_all(struct raw *self, struct error *error)
 {
     int failed = port_block_open(PROBE_TAGS, &self->ports, error);
@@ -668,7 +472,7 @@ static int open_all(struct raw *self, struct error *error)
     if (!failed)
         failed = routes_open(self->options.interface, &self->routes, error);
     if (!failed)
-        failed = open_links(self, error);
+        failed = raw_links_open(self, error);
     if (!failed)
         failed = resolve_self(ADDRESS_NONE, &self->self, error);
     if (!failed)

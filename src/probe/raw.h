@@ -14,9 +14,10 @@ struct prober_facts raw_facts(const struct prober *prober);
 uint64_t *raw_ledger(struct prober *prober);
 void raw_avoid(struct prober *prober, uint64_t host);
 bool raw_avoids(const struct prober *prober, uint64_t host);
-bool raw_walk(struct prober *prober, struct walk *walk);
+bool raw_walk(struct prober *prober, const struct walk *walk);
+struct walk_facts raw_walked(struct prober *prober);
 
 #define RAW_PROBER_CALLS                                                                           \
     .permitted = raw_permitted, .open = raw_open, .close = raw_close, .submit = raw_submit,        \
     .collect = raw_collect, .oldest = raw_oldest, .facts = raw_facts, .ledger = raw_ledger,        \
-    .avoid = raw_avoid, .avoids = raw_avoids, .walk = raw_walk
+    .avoid = raw_avoid, .avoids = raw_avoids, .walk = raw_walk, .walked = raw_walked

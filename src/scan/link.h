@@ -94,11 +94,11 @@ struct link_class {
     void (*avoid)(struct link *link, uint64_t host);
     bool (*avoids)(const struct link *link, uint64_t host);
 
-    /* Sends the probes of the silent indexes at `walk->position` and behind it, which it moves on,
-     * until it has sent `walk->packets`, which it counts down, or is at the end. Returns 0, or -1
-     * with the positive errno in *ret_code; what was done until then counts. */
-    int (*walk)(struct link *link, struct walk *walk,
-                const unsigned char next_hop[static HARDWARE_SIZE], int *ret_code);
+    /* Sends the probes of all silent indexes from `walk->position` to its end, sooner or later: at
+     * the latest when receive() is called often enough. Returns false when it has enough to do. */
+    bool (*walk)(struct link *link, const struct walk *walk,
+                 const unsigned char next_hop[static HARDWARE_SIZE]);
+    struct walk_facts (*walked)(struct link *link);
 };
 
 struct link {

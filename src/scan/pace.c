@@ -82,6 +82,12 @@ void pace_spend(struct pace *pace, uint32_t sent)
         pace->tokens -= sent;
 }
 
+void pace_correct(struct pace *pace, double unsent)
+{
+    if (pace->rate)
+        pace->tokens += unsent;
+}
+
 uint64_t pace_wait(const struct pace *pace)
 {
     if (pace->held_since || pace->rate == 0)

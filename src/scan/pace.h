@@ -29,6 +29,9 @@ uint32_t pace_allow(struct pace *pace, uint32_t wanted, uint64_t now);
 /* Books `sent` of them. */
 void pace_spend(struct pace *pace, uint32_t sent);
 
+/* Takes back what was booked and not sent, or books more when it is negative. */
+void pace_correct(struct pace *pace, double unsent);
+
 /* After how many nanoseconds to ask again, when fewer were allowed than wanted. */
 uint64_t pace_wait(const struct pace *pace);
 

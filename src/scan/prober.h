@@ -95,10 +95,10 @@ struct prober_class {
     void (*avoid)(struct prober *prober, uint64_t host);
     bool (*avoids)(const struct prober *prober, uint64_t host);
 
-    /* Asks the silent indexes from `walk->position` on, without a reply for those that are silent,
-     * until `walk->packets` is 0 or `walk->position` at the end: it changes both. Returns false
-     * when it did less, and may do more when it is called again later. */
-    bool (*walk)(struct prober *prober, struct walk *walk);
+    /* Asks all silent indexes from `walk->position` to its end, soon, and counts as in flight until
+     * it has. Returns false when it has enough to do, and is asked again later. */
+    bool (*walk)(struct prober *prober, const struct walk *walk);
+    struct walk_facts (*walked)(struct prober *prober);
 };
 
 struct prober {

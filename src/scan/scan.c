@@ -9,7 +9,8 @@
 #include <string.h>
 
 #define REPLIES 256 /* taken from it at a time */
-#define ROUNDS 16   /* of that in one turn, at most: a turn of a walk can bring more than one */
+#define SHARE_LEAST 1e-6
+#define ROUNDS 16 /* of that in one turn, at most: a turn of a walk can bring more than one */
 #define IN_FLIGHT 10000
 #define WINDOW_START 512 /* attempts in flight at first; each reply makes room for one more */
 #define WINDOW_LOSS                                                                                \
@@ -345,6 +346,13 @@ static bool is_satisfied(const struct scan *scan)
 
 /* A pass that finds much that the one before it missed says that the path, or the target, was asked
  * too fast. */
+/* Of the plan, which is that of the positions as well, because they are a permutation of it. */
+static double silent_share(const struct scan *scan)
+{
+    double share = (double)book_count_silent(scan) / (double)scan->plan->count;
+    return share > SHARE_LEAST ? share : SHARE_LEAST;
+}
+
 static void next_pass(struct scan *scan)
 {
     unsigned pass = scan->at.pass;
@@ -362,6 +370,7 @@ static void next_pass(struct scan *scan)
     scan->at.pass++;
     scan->at.position = 0;
     scan->checked = scan->left = 0;
+    scan->silent_share = silent_share(scan);
     scan->tick_position = 0;
 }
 
@@ -445,6 +454,7 @@ static int open_prober(struct scan *scan, struct error *error)
     scan->walks = bits != NULL;
     scan->left_out = scan->class->facts(scan->prober).left_out > 0;
     scan->left = scan->at.position;
+    scan->silent_share = silent_share(scan);
     if (bits)
         ledger_lend(&scan->ledger, bits);
     scan->window_maximum = options.in_flight;

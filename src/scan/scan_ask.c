@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #define WALK 65536      /* positions looked at between two looks at the clock */
@@ -186,21 +187,37 @@ static void steer(struct scan *scan)
     }
 }
 
-/* Has the prober walk on, for as many probes. Returns whether it did. */
+/* Has the prober walk on, by so many positions that about as many probes leave. What it sends in
+ * truth is known when it has. Returns whether it takes more to do. */
 static bool walk_on(struct scan *scan, uint32_t allowed)
 {
     struct walk walk = pass_walk(scan, scan->at.pass);
-    walk.position = scan->at.position;
-    walk.packets = allowed;
+    uint64_t length = (uint64_t)ceil(allowed / scan->silent_share);
     if (!allowed)
         return true;
-    sent_log_add(&scan->log, scan->at.pass, walk.position, clock_monotonic());
-    bool done = scan->class->walk(scan->prober, &walk);
-    scan->at.position = walk.position;
-    scan->at.probes += allowed - walk.packets;
+    walk.position = scan->at.position;
+    if (length < walk.end - walk.position)
+        walk.end = walk.position + length;
+    walk.packets = allowed;
+    uint64_t now = clock_monotonic();
+    if (!scan->class->walk(scan->prober, &walk))
+        return false;
+    sent_log_add(&scan->log, scan->at.pass, walk.position, now);
+    scan->at.position = walk.end;
     scan->sent = scan->clock;
-    pace_spend(&scan->pace, allowed - walk.packets);
-    return done;
+    pace_spend(&scan->pace, allowed);
+    return true;
+}
+
+/* Books what has been walked, instead of what was expected of it. */
+static void book_walks(struct scan *scan)
+{
+    const struct walk_facts facts = scan->class->walked(scan->prober);
+    uint64_t sent = facts.sent - scan->walked.sent;
+    uint64_t granted = facts.granted - scan->walked.granted;
+    scan->at.probes += sent;
+    pace_correct(&scan->pace, (double)granted - (double)sent);
+    scan->walked = facts;
 }
 
 /* The canaries that are due; returns how many. */
@@ -349,6 +366,8 @@ static uint64_t turn_stateless(struct scan *scan)
 uint64_t ask_turn(struct scan *scan)
 {
     scan->walking = false;
+    if (scan->walks)
+        book_walks(scan);
     if (scan->batch_done == scan->batch_count && is_left_behind(scan))
         batch_fill(scan, &scan->left, scan->at.position, true);
     if (scan->batch_done == scan->batch_count) {

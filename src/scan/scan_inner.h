@@ -38,12 +38,14 @@ struct scan {
     uint64_t positions;      /* of a pass: all, or those of our shard */
     struct probe batch[BATCH];
     uint32_t batch_count, batch_done;
-    bool walks;         /* the prober has the ledger, and walks when it can */
-    bool walking;       /* it can now, and the batch is empty */
-    bool left_out;      /* there are hosts that it does not walk from the beginning, */
-    uint64_t left;      /* and before this position of the pass they have been asked */
-    bool batch_is_left; /* the batch is of such hosts */
-    uint64_t checked;   /* hosts whose turn for a check it was in this pass, round and round */
+    bool walks;               /* the prober has the ledger, and walks when it can */
+    bool walking;             /* it can now, and the batch is empty */
+    struct walk_facts walked; /* as far as it is booked */
+    double silent_share;      /* of the pass's positions, at its beginning */
+    bool left_out;            /* there are hosts that it does not walk from the beginning, */
+    uint64_t left;            /* and before this position of the pass they have been asked */
+    bool batch_is_left;       /* the batch is of such hosts */
+    uint64_t checked; /* hosts whose turn for a check it was in this pass, round and round */
 
     /* With a prober that keeps attempts: how many of them may be in flight. */
     uint32_t window, window_maximum;

@@ -10,7 +10,7 @@ struct walk {
     struct order pass;      /* from positions to places; count 0: they are the same */
     uint64_t shard, shards; /* of the places only every shards-th is ours, from `shard` on */
     uint64_t position, end; /* to be walked */
-    uint32_t packets;       /* to be sent at most */
+    uint32_t packets;       /* that are expected to be sent */
     uint8_t tag;            /* of the probes */
 };
 
@@ -25,3 +25,12 @@ walk_index(const struct walk *walk, uint64_t position,
         position = walk->shard + position * walk->shards;
     return at(&walk->scan, position);
 }
+
+/* What has become of walks that were handed out. */
+struct walk_facts {
+    uint64_t granted; /* packets that were expected of those that have ended, all together */
+    uint64_t sent;    /* and were sent */
+    unsigned active;  /* that have not ended */
+    uint64_t oldest;  /* the first position of any of them, or UINT64_MAX */
+    int code;         /* positive errno that one has met; 0: none */
+};
