@@ -1,7 +1,13 @@
 /* Hosts that answer only so often (a limit on RSTs, say) leave the common passes and get a lane:
  * passes of their own over their silent ports, at a pace of their own, beside everything else.
  *
- * A host is recognised by how much of what it answers a pass finds that those before it missed. */
+ * A lane finds its host's rate itself. It begins with what the host has answered up to now, which
+ * is little where nothing limits it, and doubles as long as the port that the host has refused
+ * before is refused again. When that falls silent, more than chance explains, the lane goes back to
+ * the last good rate, and from then on rises gently. A lane has a minute, and another one for every
+ * 4,000 ports: one that would take longer at the rate found ends at once, and its host is given up.
+ *
+ * watch.h says which hosts get lanes. A mistake there costs about a second. */
 #pragma once
 
 #include "base/deadlines.h"
@@ -17,21 +23,42 @@
 struct lane {
     uint64_t host;
     uint64_t next;    /* the index to be looked at next in this pass */
-    double rate;      /* probes a second */
+    uint64_t began;   /* monotonic */
     bool resting;     /* all of the pass was asked: its last answers are waited for */
+    bool doubtful;    /* the rate was too high in this pass */
+    bool given_up;    /* before all was asked that should have been */
     unsigned pass;    /* from 1 */
     unsigned earlier; /* common passes before that */
     unsigned first;   /* passes before it was slowed down last */
 
     /* The port that the host has refused before is asked again now and then: one that leaves it
      * unanswered has said nothing by leaving others. */
-    uint64_t check;                  /* its index, or LANE_NO_CHECK */
-    unsigned since_check;            /* ports asked since */
-    unsigned checks, check_answers;  /* in this pass */
-    unsigned window, window_answers; /* checks since the rate was looked at last, and theirs */
-    double good;         /* the highest rate at which all was answered; 0: none is known */
-    bool settled;        /* the rate was too high once, and does not rise any more */
-    bool doubtful;       /* it was in this pass */
+    uint64_t check;                 /* its index, or LANE_NO_CHECK */
+    unsigned until_check;           /* ports to be asked before */
+    unsigned checks, check_answers; /* in this pass */
+
+    /* Some checks make a window, which is judged when its answers have had their time, or else
+     * grows. Only then is anything known of the ports that were asked among them. */
+    struct {
+        unsigned size; /* checks that it is to have; 0: there is no check */
+        unsigned checks, answers;
+        uint64_t asked; /* monotonic: when its last check was */
+        uint64_t next;  /* the lane's `next` at that time */
+    } window;
+    bool seeking;     /* the rate was not too high in this pass yet */
+    bool trying;      /* checks alone are asked: is the host still exhausted? */
+    uint64_t covered; /* indexes below were asked before the last check that was answered */
+
+    double rate;                        /* probes a second */
+    uint64_t rate_since;                /* monotonic */
+    unsigned rate_checks, rate_answers; /* of the windows with that rate */
+    double good;                        /* the highest rate at which all was answered, */
+    double bad;                         /* and the last at which not; or 0 */
+    uint64_t fallen;                    /* monotonic: when it was too high last; 0: never */
+    double fallen_from, fallen_share; /* the rate before the falls, or 0, and the share answered */
+    double share;      /* of what is asked that is answered at any rate, as far as known */
+    unsigned hopeless; /* windows in a row at the least rate that were too fast */
+
     unsigned unanswered; /* asked since the host answered anything */
     uint64_t answered;   /* monotonic: when it did */
 
@@ -49,6 +76,9 @@ struct lanes {
     uint32_t *slots;          /* by host, open addressing: lane + 1, or 0; 4 × capacity of them */
     struct deadlines due;     /* of the active lanes, by number */
     uint64_t earlier_answers; /* of their hosts, before they had lanes */
+    size_t slow;              /* lanes that had to slow down */
+    size_t given_up;          /* lanes whose hosts fell silent, or would have taken too long */
+    double given_up_rate;     /* answers a second that the latter give at most; 0: there are none */
 
     /* Whether an index of a host is the scan's to ask about; NULL: all are. */
     bool (*includes)(const void *user, uint64_t index);

@@ -11,10 +11,13 @@
 #define LATE_SHARE 0.25 /* few paths lose so much */
 #define LATE_MOST 1.5   /* as large as the median, where that is large */
 #define UNSURE 0.95     /* no loss seen is not no loss */
+#define CANARIES 100    /* at least that the path's share is known from */
 #define LATE_TIMES 3    /* as large as the median of all hosts */
 #define LATE_MARGIN 0.05
+#define CHECKS_LEAST 3
+#define SHARE_LEAST 0.05
 #define SAMPLE 1023   /* hosts by which the others are measured */
-#define MISTAKEN 0.05 /* hosts of all, a pass, that may be taken for limited by chance */
+#define MISTAKEN 0.02 /* hosts of all, a pass, that may be taken for limited by chance */
 
 int watch_init(struct watch *watch, uint64_t hosts)
 {
@@ -85,6 +88,21 @@ static int compare_shares(const void *one, const void *other)
     return difference < 0 ? -1 : difference > 0;
 }
 
+/* How much of what is asked comes back. The canaries say it from so few that their share is only
+ * known to be above something; all checks together say it more precisely, where most hosts are not
+ * limited. */
+static double find_share(const struct watch *watch, double share)
+{
+    uint64_t checks = watch->checks, answers = watch->answers;
+    for (uint64_t host = 0; host < watch->count; host++) {
+        checks += watch->hosts[host].checks;
+        answers += watch->hosts[host].answers;
+    }
+    share = fmin(share, UNSURE);
+    double least = share - 2 * sqrt(share * (1 - share) / CANARIES);
+    return fmax(SHARE_LEAST, fmax(least, fmin(UNSURE, (double)answers / ((double)checks + 1))));
+}
+
 void watch_measure(struct watch *watch, double share)
 {
     double shares[SAMPLE];
@@ -93,28 +111,45 @@ void watch_measure(struct watch *watch, double share)
     for (uint64_t host = 0; host < watch->count && count < SAMPLE; host += step)
         if (watch->hosts[host].before + watch->hosts[host].now >= LATE_LEAST)
             shares[count++] = late_share(&watch->hosts[host]);
-    watch->share = fmin(share, UNSURE);
+    watch->share = find_share(watch, share);
+    watch->checked = 0;
+    for (uint64_t host = 0; host < watch->count; host++)
+        watch->checked += watch->hosts[host].checks >= CHECKS_LEAST;
     watch->limit = LATE_SHARE;
+    watch->late = 1 - UNSURE;
     if (!count)
         return;
     qsort(shares, count, sizeof(*shares), compare_shares);
     double median = shares[count / 2];
     watch->limit = fmin(LATE_TIMES * median + LATE_MARGIN, fmax(LATE_SHARE, LATE_MOST * median));
+    watch->late = fmax(watch->late, fmin((median + LATE_MARGIN) / (1 + median), 0.5));
+}
+
+/* More late answers than of other hosts, and more than chance explains. */
+static bool is_late(const struct watch *watch, const struct host_watch *watched)
+{
+    unsigned heard = watched->before + watched->now;
+    return watched->now >= LATE_LEAST && late_share(watched) > watch->limit &&
+           chance_of_at_most(watched->before, heard, 1 - watch->late) <
+               MISTAKEN / (double)watch->count;
 }
 
 /* Fewer answers than chance explains on this path, of so many hosts. */
 static bool leaves_unanswered(const struct watch *watch, const struct host_watch *watched)
 {
-    return watched->checks >= 3 &&
+    return watched->checks >= CHECKS_LEAST &&
            chance_of_at_most(watched->answers, watched->checks, watch->share) <
-               MISTAKEN / (double)watch->count;
+               MISTAKEN / (double)watch->checked;
 }
 
 bool watch_is_limited(struct watch *watch, uint64_t host, uint32_t *ret_heard, uint32_t *ret_late)
 {
     struct host_watch *watched = &watch->hosts[host];
-    bool late = watched->now >= LATE_LEAST && late_share(watched) > watch->limit;
-    bool limited = late || leaves_unanswered(watch, watched);
+    bool limited = is_late(watch, watched) || leaves_unanswered(watch, watched);
+    if (!limited) {
+        watch->checks += watched->checks;
+        watch->answers += watched->answers;
+    }
     *ret_heard = watched->before + watched->now;
     *ret_late = watched->now;
     watched->before += watched->now;

@@ -20,9 +20,12 @@ struct host_watch {
 
 struct watch {
     struct host_watch *hosts;
-    uint64_t count; /* 0: nothing is watched */
-    double limit;   /* share of late answers above which a host is limited, in this pass */
-    double share;   /* of checks that the path lets through */
+    uint64_t count;   /* 0: nothing is watched */
+    double limit;     /* share of late answers above which a host is limited, in this pass */
+    double late;      /* share of all answers that comes late from most hosts */
+    double share;     /* of checks that the path lets through */
+    uint64_t checked; /* hosts that were asked often enough in this pass to say something */
+    uint64_t checks, answers; /* of earlier passes, of hosts that were not limited then */
 };
 
 #define WATCH_HOSTS 1048576u /* more than so many are not watched */

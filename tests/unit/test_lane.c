@@ -2,6 +2,7 @@
 #include "scan/lane.h"
 
 #include "base/clock.h"
+#include "base/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,6 +59,11 @@ static void answer(uint64_t index)
     struct lane *lane = lanes_find(&lanes, plan_host(&plan, index));
     assert_int_equal(ledger_set(&ledger, index, STATE_CLOSED), 1);
     lane->answers[lane->pass - 1]++;
+}
+
+static void answer_before(uint64_t index)
+{
+    assert_int_equal(ledger_set(&ledger, index, STATE_CLOSED), 1);
 }
 
 /* The next that is asked, at the time when it is; false when all lanes have ended. */
@@ -287,6 +293,185 @@ static void a_limited_host_gives_all(void **state)
     }
 }
 
+/* ---- a host with a check ---- */
+
+#define WAY (20 * MS)
+#define CHECKED (7 * PORTS + PORTS - 1) /* the port that is asked again and again */
+
+/* What the host is like that the lane asks. */
+struct nature {
+    double loss;          /* of round trips */
+    double limit;         /* answers a second; 0: any number */
+    bool by_the_second;   /* and counted in each */
+    unsigned silent_each; /* of so many ports one never answers */
+    unsigned dies_after;  /* answers; 0: never */
+};
+
+struct outcome {
+    uint64_t duration;
+    unsigned asked, heard, missing;
+};
+
+static bool gives(const struct nature *nature, struct bucket *bucket, unsigned heard,
+                  uint64_t *dice)
+{
+    if ((double)(mix64((*dice)++) >> 11) * 0x1p-53 < nature->loss ||
+        (nature->dies_after && heard >= nature->dies_after))
+        return false;
+    if (nature->limit <= 0)
+        return true;
+    if (!nature->by_the_second)
+        return take(bucket);
+    if (now / SECOND != bucket->time / SECOND)
+        bucket->tokens = nature->limit;
+    bucket->time = now;
+    return bucket->tokens-- >= 1;
+}
+
+/* Runs the lane of host 7 until it ends. Answers take their time. */
+static struct outcome run_host(const struct nature *nature, double rate, uint64_t check)
+{
+    struct {
+        uint64_t index, time;
+    } under_way[4096];
+    size_t first = 0, last = 0;
+    struct outcome outcome = {0};
+    struct bucket bucket = {.rate = nature->limit, .time = now};
+    uint64_t dice = (uint64_t)(nature->loss * 1e6), index = 0;
+    if (check != LANE_NO_CHECK)
+        answer_before(check);
+    assert_int_equal(lanes_add(&lanes, &plan, 7, 2, rate, check, now), 0);
+    struct lane *lane = lanes_find(&lanes, 7);
+    const uint64_t began = now;
+    while (lanes.active) {
+        if (lanes_next(&lanes, &plan, &ledger, &options, now, &index)) {
+            outcome.asked++;
+            bool answers = index == check || index % nature->silent_each != 1;
+            if (answers && gives(nature, &bucket, outcome.heard, &dice)) {
+                under_way[last % 4096].index = index;
+                under_way[last++ % 4096].time = now + WAY;
+                outcome.heard++;
+            }
+            continue;
+        }
+        now += lanes_wait(&lanes, now, MS);
+        for (; first < last && under_way[first % 4096].time <= now; first++) {
+            index = under_way[first % 4096].index;
+            if (index == check || ledger_set(&ledger, index, STATE_CLOSED) == 1)
+                lane_hear(lane, index == check, now);
+        }
+    }
+    outcome.duration = now - began;
+    for (index = UINT64_C(7) * PORTS; index < 8 * PORTS; index++)
+        outcome.missing +=
+            index % nature->silent_each != 1 && ledger_get(&ledger, index) == STATE_SILENT;
+    return outcome;
+}
+
+/* A lane that was no limited host's is over soon, whatever the path loses, and was none. */
+static void a_mistake_is_cheap(void **state)
+{
+    static const double losses[] = {0, 0.01, 0.03, 0.05, 0.08, 0.1};
+    uint64_t sum = 0;
+    size_t slow = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof(losses) / sizeof(losses[0]); i++) {
+        const struct nature nature = {.loss = losses[i], .silent_each = 3};
+        sum += run_host(&nature, 300, CHECKED).duration;
+        slow += lanes.slow;
+        assert_int_equal(lanes.given_up, 0);
+        close_lanes(NULL);
+        assert_int_equal(open_lanes(NULL), 0);
+    }
+    assert_true(sum < 9 * SECOND);
+    assert_in_range(slow, 0, 1);
+}
+
+/* Whether it counts by the second or fills a bucket, and however wrong the first guess is. */
+static void a_host_gives_what_it_has(void **state)
+{
+    static const double rates[] = {5, 50, 500};
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        const struct nature nature = {.limit = 20, .by_the_second = i % 2, .silent_each = 3};
+        const struct outcome outcome = run_host(&nature, rates[i / 2], CHECKED);
+        assert_in_range(outcome.missing, 0, 1);
+        assert_true(outcome.duration < 40 * SECOND);
+        assert_int_equal(lanes.slow, 1);
+        assert_int_equal(lanes.given_up, 0);
+        close_lanes(NULL);
+        assert_int_equal(open_lanes(NULL), 0);
+    }
+}
+
+/* A host's own path may lose more than those of others, which no rate changes. */
+static void a_bad_path_is_no_limit(void **state)
+{
+    (void)state;
+    const struct nature nature = {.loss = 0.3, .silent_each = 3};
+    const struct outcome outcome = run_host(&nature, 300, CHECKED);
+    assert_in_range(outcome.missing, 0, 2);
+    assert_true(outcome.duration < 20 * SECOND);
+    assert_int_equal(lanes.given_up, 0);
+}
+
+/* What gives next to nothing is given up after a minute, and counted as missing. */
+static void a_hopeless_host_is_given_up(void **state)
+{
+    double heard = 0, missing = 0, most = 0;
+    uint64_t silent;
+    (void)state;
+    const struct nature nature = {.limit = 0.5, .silent_each = 3};
+    const struct outcome outcome = run_host(&nature, 300, CHECKED);
+    assert_true(outcome.missing > 10);
+    assert_true(outcome.duration < 62 * SECOND);
+    assert_int_equal(lanes.given_up, 1);
+    assert_true(lanes.given_up_rate >= 1 && lanes.given_up_rate <= 3);
+    lanes_recall(&lanes, &plan, &ledger, &heard, &missing, &most, &silent);
+    assert_true(missing >= 20);
+    assert_true(most >= outcome.missing);
+}
+
+/* No lane outlasts its time, not even one that nobody can tell to be too slow. */
+static void a_lane_has_its_time(void **state)
+{
+    (void)state;
+    const struct nature nature = {.limit = 0.05, .silent_each = 1000};
+    const struct outcome outcome = run_host(&nature, 0.05, LANE_NO_CHECK);
+    assert_true(outcome.duration <= 62 * SECOND);
+    assert_int_equal(lanes.active, 0);
+}
+
+static void a_host_that_has_gone_is_left(void **state)
+{
+    (void)state;
+    const struct nature nature = {.limit = 20, .silent_each = 3, .dies_after = 40};
+    const struct outcome outcome = run_host(&nature, 20, CHECKED);
+    assert_true(outcome.duration < 60 * SECOND);
+    assert_int_equal(lanes.given_up, 1);
+    assert_true(lanes.given_up_rate <= 0);
+}
+
+/* Whether the host is still exhausted, checks alone find out, and then it has its peace. */
+static void checks_come_first(void **state)
+{
+    uint64_t index;
+    (void)state;
+    answer_before(CHECKED);
+    assert_int_equal(lanes_add(&lanes, &plan, 7, 2, 100, CHECKED, now), 0);
+    for (unsigned i = 0; i < 6; i++) {
+        assert_true(ask(&index));
+        assert_int_equal(index, CHECKED);
+    }
+    const uint64_t last = now;
+    for (unsigned i = 0; i < 8; i++) {
+        assert_true(ask(&index));
+        assert_int_equal(index, 7 * PORTS + i);
+        assert_true(now - last >= SECOND + options.patience);
+    }
+    assert_int_equal(lanes.slow, 0); /* that was the common passes' haste */
+}
+
 static void the_recall_adds_them_up(void **state)
 {
     double heard = 0, missing = 0, most = 0;
@@ -325,6 +510,13 @@ int main(void)
         OPENED(others_ports_are_not_asked),
         OPENED(a_lane_remembers_when_it_asked),
         OPENED(a_limited_host_gives_all),
+        OPENED(a_mistake_is_cheap),
+        OPENED(a_host_gives_what_it_has),
+        OPENED(a_bad_path_is_no_limit),
+        OPENED(a_hopeless_host_is_given_up),
+        OPENED(a_lane_has_its_time),
+        OPENED(a_host_that_has_gone_is_left),
+        OPENED(checks_come_first),
         OPENED(the_recall_adds_them_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

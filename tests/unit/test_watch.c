@@ -41,17 +41,22 @@ static void hear(uint64_t host, unsigned count, bool late)
         watch_hear(&watch, host, i, late, true);
 }
 
-/* Two passes over hosts whose ports all answer, on a path that loses packets. */
-static void pass_twice(double loss, uint64_t host)
+/* Two passes over a host whose ports all answer, on a path that loses packets. */
+static void pass_twice_over(double loss, uint64_t host, unsigned count)
 {
     unsigned first = 0, second = 0;
-    for (unsigned port = 0; port < PORTS; port++) {
+    for (unsigned port = 0; port < count; port++) {
         const bool now = !lost(loss);
         first += now;
         second += !now && !lost(loss);
     }
     hear(host, first, true);
     hear(host, second, false);
+}
+
+static void pass_twice(double loss, uint64_t host)
+{
+    pass_twice_over(loss, host, PORTS);
 }
 
 static bool is_limited(uint64_t host)
@@ -73,6 +78,23 @@ static void a_lossy_path_is_no_limit(void **state)
         watch_release(&watch);
         assert_int_equal(watch_init(&watch, HOSTS), 0);
     }
+}
+
+/* Of few ports many may come late by chance. */
+static void few_ports_on_a_lossy_path(void **state)
+{
+    unsigned limited = 0;
+    (void)state;
+    for (unsigned i = 0; i < 100; i++) {
+        for (uint64_t host = 0; host < HOSTS; host++)
+            pass_twice_over(0.1, host, 40);
+        watch_measure(&watch, 0.9);
+        for (uint64_t host = 0; host < HOSTS; host++)
+            limited += is_limited(host);
+        watch_release(&watch);
+        assert_int_equal(watch_init(&watch, HOSTS), 0);
+    }
+    assert_in_range(limited, 0, 4);
 }
 
 static void one_among_many_stands_out(void **state)
@@ -160,6 +182,48 @@ static void a_host_that_leaves_its_checks_unanswered(void **state)
     assert_found(0.5);
 }
 
+static void check(uint64_t host, double loss)
+{
+    uint32_t port;
+    for (unsigned i = 0; i < WATCH_CHECKS; i++) {
+        assert_true(watch_check(&watch, host, 1, &port));
+        if (!lost(loss))
+            watch_check_answer(&watch, host);
+    }
+}
+
+/* The canaries are few and may have been lucky; all hosts' checks together know better. */
+static void checks_tell_the_path_from_the_hosts(void **state)
+{
+    unsigned limited = 0;
+    (void)state;
+    for (unsigned i = 0; i < 200; i++) {
+        for (uint64_t host = 0; host < HOSTS; host++) {
+            watch_hear(&watch, host, 5, true, true);
+            check(host, 0.1);
+        }
+        watch_measure(&watch, 0.97);
+        for (uint64_t host = 0; host < HOSTS; host++)
+            limited += is_limited(host);
+    }
+    assert_in_range(limited, 0, 4);
+}
+
+/* Where all hosts are limited, all together say nothing of the path, and the canaries do. */
+static void all_hosts_may_be_limited(void **state)
+{
+    unsigned limited = 0;
+    (void)state;
+    for (uint64_t host = 0; host < HOSTS; host++) {
+        watch_hear(&watch, host, 5, true, true);
+        check(host, 0.9);
+    }
+    watch_measure(&watch, 0.97);
+    for (uint64_t host = 0; host < HOSTS; host++)
+        limited += is_limited(host);
+    assert_in_range(limited, HOSTS * 8 / 10, HOSTS);
+}
+
 /* Duplicates make no more answers than there were questions. */
 static void an_answer_counts_once(void **state)
 {
@@ -208,10 +272,13 @@ int main(void)
 #define OPENED(test) cmocka_unit_test_setup_teardown(test, open_watch, close_watch)
     const struct CMUnitTest tests[] = {
         OPENED(a_lossy_path_is_no_limit),
+        OPENED(few_ports_on_a_lossy_path),
         OPENED(one_among_many_stands_out),
         OPENED(few_answers_prove_nothing),
         OPENED(checks_are_spread_over_the_pass),
         OPENED(a_host_that_leaves_its_checks_unanswered),
+        OPENED(checks_tell_the_path_from_the_hosts),
+        OPENED(all_hosts_may_be_limited),
         OPENED(an_answer_counts_once),
         OPENED(what_was_heard_before_a_resumption_is_not_late),
         OPENED(too_many_hosts_are_not_watched),
