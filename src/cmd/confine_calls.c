@@ -219,6 +219,7 @@ static void set_attributes(scmp_filter_ctx filter)
 {
     seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree, not a list */
+    seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);    /* for all threads */
     /* Kernels before 5.16 would slow down every memory access against speculation between programs
      * in one process, of which this one has no other. */
     seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
