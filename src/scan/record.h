@@ -68,14 +68,17 @@ struct scan_summary {
     uint64_t open, closed, filtered, unfiltered, open_filtered; /* ports */
     uint64_t undecided;                                         /* ports given up in mid-scan */
     uint64_t errors;                                            /* ports that were not asked */
-    bool responders_only; /* of the ports only the open ones were kept, the other counts are of
-                             answers: the ledger did not fit into the memory that it may take */
-    uint64_t ledger_size; /* bytes that a ledger of all ports takes */
-    uint64_t probes;      /* attempts made */
-    uint64_t packets;     /* probes that left */
-    uint64_t refused;     /* packets that this machine did not let leave */
-    uint64_t missed;      /* answers that this machine had no room for */
-    double rate;          /* probes a second, over the whole duration */
+    uint64_t hosts_given_up; /* before all of their ports had been asked often enough, because they
+                                fell silent or answer too seldom */
+    double given_up_rate;    /* answers a second that the latter give at most; 0: none are such */
+    bool responders_only;    /* of the ports only the open ones were kept, the other counts are of
+                                answers: the ledger did not fit into the memory that it may take */
+    uint64_t ledger_size;    /* bytes that a ledger of all ports takes */
+    uint64_t probes;         /* attempts made */
+    uint64_t packets;        /* probes that left */
+    uint64_t refused;        /* packets that this machine did not let leave */
+    uint64_t missed;         /* answers that this machine had no room for */
+    double rate;             /* probes a second, over the whole duration */
     unsigned passes;
     struct recall recall;
     enum scan_end end;

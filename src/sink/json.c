@@ -281,6 +281,9 @@ static int put_summary(struct sink *sink, const struct results *results,
                   "unfiltered", (json_int_t)summary->unfiltered, "open_filtered",
                   (json_int_t)summary->open_filtered, "undecided", (json_int_t)summary->undecided,
                   "errors", (json_int_t)summary->errors, "probes", (json_int_t)summary->probes));
+    if (summary->hosts_given_up)
+        record =
+            join(record, json_pack("{s:I}", "hosts_given_up", (json_int_t)summary->hosts_given_up));
     record = join(record, packets_value(summary));
     record =
         join(record, json_pack("{s:f,s:i,s:o,s:s*}", "probes_per_s", round(summary->rate * 10) / 10,

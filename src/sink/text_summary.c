@@ -83,6 +83,19 @@ __attribute__((format(printf, 2, 3))) static void add_warning(struct page *page,
     buffer_add_character(page->buffer, '\n');
 }
 
+static void add_given_up(struct page *page, const struct scan_summary *summary)
+{
+    char hosts[FIELD_COUNT_SIZE], rate[TEXT_NUMBER_SIZE];
+    bool one = summary->hosts_given_up == 1;
+    field_count(summary->hosts_given_up, "host was", "hosts were", hosts);
+    if (summary->given_up_rate > 0)
+        add_warning(
+            page, "%s given up, which answer%s %s times a second at most: ports may be missing",
+            hosts, one ? "s" : "", text_grouped((uint64_t)ceil(summary->given_up_rate), rate));
+    else
+        add_warning(page, "%s given up, which fell silent: ports may be missing", hosts);
+}
+
 static void add_notes(struct page *page, const struct scan_summary *summary)
 {
     char text[FIELD_RESPONDERS_SIZE];
@@ -103,6 +116,8 @@ static void add_notes(struct page *page, const struct scan_summary *summary)
     if (summary->missed)
         add_warning(page, "this machine had no room for %s: ports may be missing",
                     field_count(summary->missed, "answer", "answers", text));
+    if (summary->hosts_given_up)
+        add_given_up(page, summary);
     if (summary->limit)
         buffer_add_format(page->buffer, "speed limited by %s\n", summary->limit);
 }

@@ -340,6 +340,8 @@ static const char *fin_scan(struct show *show, const char *format, struct sink_o
     show->summary.packets = 160;
     show->summary.refused = 2;
     show->summary.missed = 1;
+    show->summary.hosts_given_up = 2;
+    show->summary.given_up_rate = 12.5;
     show->summary.limit = "what the network loses";
     show->summary.link = "packet";
     show->summary.link_reason = "veth\xff already has an XDP program (id 12)";
