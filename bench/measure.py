@@ -30,7 +30,8 @@ class Run:
 
     Where the network counts when packets arrived, `rate` is how many did a second, and `machine` the
     CPU seconds of all of the machine, of which the kernel books what it does for packets that come
-    to nobody; `kept` is the share of the answers that were heard."""
+    to nobody. Where it held its answers until everything was asked, `rate` is how many answers came
+    a second then, and `kept` the share of them that were heard."""
 
     def __init__(self, entrant, scenario, number):
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
@@ -49,12 +50,20 @@ class Run:
         self.packets = self.counters.get("probes")
         self.own_drops = self.counters.get("own_drops", 0)
         self.packet_cpu = self.cpu / self.packets if self.packets else None
-        if scenario.measures_rate and self.packets:
+        if self.counters.get("held"):
+            self._judge_held(said.closed)
+        elif scenario.measures_rate and self.packets:
             self.rate = _rate(self.counters)
             self.machine_packet_cpu = self.machine / self.packets
             self.core_rate = self.packets / self.machine if self.machine else None
-        if self.counters.get("answered"):
-            self.kept = min(said.closed / self.counters["answered"], 1.0)
+
+    def _judge_held(self, closed):
+        """Of the network's answers, those that were not held count as heard, so that none of them
+        stands for one that was held."""
+        late = self.packets - self.counters["held"]
+        taken = self.counters["taken"]
+        self.rate = taken / self.counters["held_time"]
+        self.kept = max(min((closed - late) / taken, 1.0), 0.0) if taken else None
 
     def _measure(self, words, prefix, limit, output):
         with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryFile("w+b") as errors:

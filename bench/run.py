@@ -50,11 +50,12 @@ def told_of(run):
     parts = [f"{run.wall:.2f} s", f"CPU {run.cpu:.2f} s", f"{run.memory / 2**20:.1f} MiB"]
     if run.packets is not None:
         parts.append(f"{run.packets:,} packets")
-    if run.rate is not None:
+    if run.kept is not None:
+        parts.append(f"{run.kept:.3%} of {run.counters['taken']:,} answers kept that came at "
+                     f"{run.rate:,.0f}/s")  # fmt: skip
+    elif run.rate is not None:
         parts.append(f"{run.rate:,.0f} packets/s arrived, {run.machine:.2f} s CPU of the machine, "
                      f"{run.core_rate or 0:,.0f} packets a CPU second")  # fmt: skip
-    if run.kept is not None:
-        parts.append(f"{run.kept:.3%} of {run.counters['answered']:,} answers kept")
     if run.rate is not None and run.noise > NOISE_MAXIMUM:
         parts.append(f"others used {run.noise:.0%} of the machine")
     parts += [f"recall {share(run.recall)}", f"precision {share(run.precision)}"]
@@ -115,7 +116,7 @@ def rate_row(result, first):
         result.scenario.name if result is first else "",
         f"{result.name} ({len(result.runs)})",
         "-" if rate is None else f"{rate:,.0f}" + ("?" if result.noise > NOISE_MAXIMUM else ""),
-        ratio(result, first, "rate"),
+        "" if kept is not None else ratio(result, first, "rate"),
         "-" if core_rate is None else f"{result.median('machine_packet_cpu') * 1e9:,.0f} ns",
         ratio(result, first, "machine_packet_cpu"),
         "-" if core_rate is None else f"{core_rate:,.0f}",
@@ -154,8 +155,9 @@ def print_table(all_results):
     print(
         "\npackets/s: SYNs that arrived, without the first and last 2%; CPU of all: of the whole "
         "machine, interrupts and\nthe answering network included; packets/CPU s: packets a second "
-        "and core; medians. answers kept: of those that\nthe network sent, each port counted once; "
-        "the least of all runs. ?: others used the machine"
+        "and core; medians. answers kept: of those\nthat the network held until all was asked and "
+        "then sent, which packets/s counts there; the least of all runs.\n"
+        "?: others used the machine"
     )
 
 

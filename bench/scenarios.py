@@ -509,6 +509,7 @@ class Lies(LabScenario):
 # ---- Packets by the million ----
 
 
+LAB_REACHES = 0.95  # of the answers a second that it is told to send, or it is the limit itself
 WIDE = "10.0.0.0/12"  # nobody's, in namespaces that nothing leaves; zmap and masscan know IPv4 alone
 
 
@@ -518,7 +519,8 @@ class ReflectorScenario(Scenario):
 
     population = {"open": 6, "closed": 69}
     measures_rate = True
-    distinct = False
+    held = {}  # how the lab holds answers
+    beside = ()  # words before a command
     runs = 3
     limit = 30
     patience = 5
@@ -530,13 +532,14 @@ class ReflectorScenario(Scenario):
     @contextlib.contextmanager
     def attempt(self, number):
         networks = [network for network in self.targets.split() if network.startswith("10.")]
-        with Reflector(**self.population, seed=number + 1, beacon=True, distinct=self.distinct,
+        with Reflector(**self.population, **self.held, seed=number + 1, beacon=True,
                        networks=(*NETWORKS, *networks)) as lab:  # fmt: skip
             values = {
                 "targets": self.targets, "ports": self.ports, "interface": lab.device,
                 "source": SOURCE, "hardware": lab.hardware,
             }  # fmt: skip
-            attempt = Attempt(lab.prefix, values, self.truth(lab, number))
+            words = [*lab.prefix, *self.beside]
+            attempt = Attempt(words, values, self.truth(lab, number))
             yield attempt
             attempt.counters |= lab.counters()
 
@@ -577,28 +580,71 @@ class XdpRate(ReflectorScenario):
 
 
 class XdpReplies(ReflectorScenario):
-    """Ports that all refuse: which share of so many answers a second is heard. There are few hosts,
-    because what there is to keep of a host costs more than an answer."""
+    """Ports that all refuse: which share of so many answers a second is heard. The network answers
+    when everything was asked, so that sending takes nothing from hearing. There are few hosts,
+    because what there is to keep of a host costs more than an answer.
 
-    key = "xdp-replies"
-    name = "xdp: 16 hosts, all ports, all closed, asked once"
+    The peer has the first processor. The other one sends, and runs what the kernel does for packets
+    that come in. Both come before whatever else the machine does meanwhile."""
+
     targets = "198.19.0.0/28"
     ports = "0-65535"
     groups = ("xdp-replies",)
-    rates = (500_000, 1_000_000, 2_000_000, 3_000_000)
     population = {"open": 0, "closed": 100}
-    distinct = True
-    demanded_rate = 2_000_000
+    beside = ("taskset", "-c", "0", "nice", "-n", "-20")
+    patience = 15
+    answer_rate = 0  # answers a second
+
+    def __init__(self):
+        super().__init__()
+        self.held = {"hold": 16 * 65536, "reply_rate": self.answer_rate, "processor": 1}
 
     def demands(self, first, others):
-        same = first.name.replace(f"{self.rates[0]:,}", f"{self.demanded_rate:,}")
-        for result in others:
-            if result.name == same:
-                kept, rate = result.worst("kept"), result.median("rate") or 0
-                yield (
-                    f"{same}: at least 99.9% of the answers kept: {kept or 0:.3%} at {rate:,.0f}/s",
-                    (kept or 0) >= 0.999 and rate >= 0.95 * self.demanded_rate,
-                )
+        return ()
+
+
+class XdpRepliesHalf(XdpReplies):
+    """500,000 a second."""
+
+    key = "xdp-replies-500k"
+    name = "xdp: 1,048,576 answers at 500,000/s"
+    answer_rate = 500_000
+
+
+class XdpRepliesOne(XdpReplies):
+    """A million."""
+
+    key = "xdp-replies-1m"
+    name = "xdp: 1,048,576 answers at 1,000,000/s"
+    answer_rate = 1_000_000
+
+
+class XdpRepliesTwo(XdpReplies):
+    """Two millions, which is where it is demanded that nothing is lost."""
+
+    key = "xdp-replies-2m"
+    name = "xdp: 1,048,576 answers at 2,000,000/s"
+    answer_rate = 2_000_000
+    runs = 5
+
+    def demands(self, first, others):
+        reached = [run for run in first.runs if run.rate >= LAB_REACHES * self.answer_rate]
+        kept = min((run.kept for run in reached or first.runs), default=0)
+        where = f"the least of {len(reached)} runs at that rate"
+        if not reached:
+            where = f"but the lab is the limit, which reached {first.median('rate') or 0:,.0f}/s"
+        yield (
+            f"at least 99.9% of {self.answer_rate:,} answers a second kept: {kept:.3%}, {where}",
+            bool(reached) and kept >= 0.999,
+        )
+
+
+class XdpRepliesThree(XdpReplies):
+    """Three millions, which is more than the lab can here."""
+
+    key = "xdp-replies-3m"
+    name = "xdp: 1,048,576 answers at 3,000,000/s"
+    answer_rate = 3_000_000
 
 
 class XdpWide(ReflectorScenario):
@@ -632,5 +678,5 @@ SCENARIOS = (
     Loopback, Network,
     OneHost, OneHostSilent, Lossy, LossyMore, Estimate, EstimateMore, Bottleneck, BottleneckSweep,
     LimitedResets, Sweep, RawLoopback, Tunnel, Lies,
-    XdpRate, XdpReplies, XdpWide, XdpDeep,
+    XdpRate, XdpRepliesHalf, XdpRepliesOne, XdpRepliesTwo, XdpRepliesThree, XdpWide, XdpDeep,
 )  # fmt: skip

