@@ -195,7 +195,7 @@ static bool walk_on(struct scan *scan, uint32_t allowed)
 {
     struct walk walk = pass_walk(scan, scan->at.pass);
     uint64_t length = (uint64_t)ceil(allowed / scan->silent_share);
-    if (!allowed)
+    if (!allowed || scan->at.position == scan->positions)
         return true;
     walk.position = scan->at.position;
     if (length < walk.end - walk.position)
@@ -320,8 +320,11 @@ static void check_hosts(struct scan *scan)
     }
     uint32_t count = scan->batch_count;
     scan->batch_count = 0;
-    if (count)
-        pace_spend(&scan->pace, (uint32_t)scan->class->submit(scan->prober, scan->batch, count));
+    if (count) {
+        uint32_t taken = (uint32_t)scan->class->submit(scan->prober, scan->batch, count);
+        scan->at.probes += taken;
+        pace_spend(&scan->pace, taken);
+    }
 }
 
 /* How many probes there are to be asked now. */

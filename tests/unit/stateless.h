@@ -68,6 +68,8 @@ struct world {
     uint64_t cancel_after;   /* probes after which `cancelled` becomes true; 0: never */
     uint64_t probe_duration; /* nanoseconds that handing over a probe takes */
     uint64_t dies_at;        /* probes after which nothing of the first host answers; 0: never */
+    bool walks;              /* the prober walks passes by itself, */
+    unsigned leaves_out;     /* but for every so many hosts; 0: none */
     double line, queue;      /* packets a second that the path carries, and wait for it; 0: any */
 
     /* What the test and the prober share. */
@@ -101,13 +103,15 @@ struct fake {
     uint32_t *free_slots;
     uint32_t free_count, in_flight;
     uint64_t packets;
+    uint64_t *ledger; /* of one that walks */
+    bool *avoided;
+    struct walk_facts walked;
 };
 
 static inline int fake_open(const struct prober_class *class, const struct prober_options *options,
                             struct prober **ret_prober, struct error *error)
 {
     struct fake *fake = calloc(1, sizeof(*fake));
-    (void)options;
     (void)error;
     assert_non_null(fake);
     assert_int_equal(deadlines_init(&fake->due, ON_THE_WAY), 0);
@@ -118,6 +122,14 @@ static inline int fake_open(const struct prober_class *class, const struct probe
     while (fake->free_count < ON_THE_WAY) {
         fake->free_slots[fake->free_count] = fake->free_count;
         fake->free_count++;
+    }
+    if (world.walks) {
+        const uint64_t hosts = world.targets.size;
+        fake->ledger = calloc(world.plan.count / 32 + 1, sizeof(*fake->ledger));
+        fake->avoided = calloc(hosts, sizeof(*fake->avoided));
+        assert_true(options->walks && fake->ledger && fake->avoided);
+        for (uint64_t host = 0; host < hosts; host++)
+            fake->avoided[host] = world.leaves_out && host % world.leaves_out == 0;
     }
     world.began = now;
     *ret_prober = &fake->base;
@@ -130,6 +142,8 @@ static inline void fake_close(struct prober *base)
     deadlines_release(&fake->due);
     free(fake->events);
     free(fake->free_slots);
+    free(fake->ledger);
+    free(fake->avoided);
     free(fake);
 }
 
@@ -308,7 +322,54 @@ static inline struct prober_facts fake_facts(const struct prober *base)
         .in_flight = fake->in_flight,
         .packets = fake->packets,
         .refused = world.refused,
+        .walks = world.walks,
+        .left_out = world.walks && world.leaves_out ? 1 : 0,
     };
+}
+
+/* ---- walking ---- */
+
+static inline uint64_t *fake_ledger(struct prober *base)
+{
+    return ((struct fake *)base)->ledger;
+}
+
+static inline void fake_avoid(struct prober *base, uint64_t host)
+{
+    ((struct fake *)base)->avoided[host] = true;
+}
+
+static inline bool fake_avoids(const struct prober *base, uint64_t host)
+{
+    return ((const struct fake *)base)->avoided[host];
+}
+
+/* All of it at once. */
+static inline bool fake_walk(struct prober *base, const struct walk *walk)
+{
+    struct fake *fake = (struct fake *)base;
+    assert_true(walk->end > walk->position && walk->packets > 0 && walk->tag < PASS_TAGS);
+    for (uint64_t position = walk->position; position < walk->end; position++) {
+        const uint64_t index = walk_index(walk, position, order_at);
+        if (fake->ledger[index / 32] >> index % 32 * 2 & 3 ||
+            fake->avoided[plan_host(&world.plan, index)])
+            continue;
+        const struct probe probe = {.to = plan_endpoint(&world.plan, index),
+                                    .index = index,
+                                    .position = position,
+                                    .tag = walk->tag};
+        now += world.probe_duration;
+        note_probe(&probe);
+        fake_start(fake, &probe);
+        fake->walked.sent++;
+    }
+    fake->walked.granted += walk->packets;
+    return true;
+}
+
+static inline struct walk_facts fake_walked(struct prober *base)
+{
+    return ((struct fake *)base)->walked;
 }
 
 /* Nothing waits in it. */
@@ -330,6 +391,11 @@ static const struct prober_class fake_class = {
     .collect = fake_collect,
     .oldest = fake_oldest,
     .facts = fake_facts,
+    .ledger = fake_ledger,
+    .avoid = fake_avoid,
+    .avoids = fake_avoids,
+    .walk = fake_walk,
+    .walked = fake_walked,
 };
 
 /* Makes a world of `hosts` × `port_count`, which the caller may change before it runs a scan. */

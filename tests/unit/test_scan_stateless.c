@@ -40,6 +40,35 @@ static void every_port_gets_its_state(void **state)
     report_release(&report);
 }
 
+/* Who walks is the prober, but for the hosts that it leaves out: the rest is as ever, and nothing
+ * is asked twice in a pass. */
+static void a_prober_that_walks_finds_the_same(void **state)
+{
+    (void)state;
+    for (unsigned leaves_out = 0; leaves_out <= 4; leaves_out += 2) {
+        struct report report;
+        struct scan_options options = patient();
+        options.tries = 3;
+        options.recall = 1;
+        world_init(mixed, 20, 300);
+        world.walks = true;
+        world.leaves_out = leaves_out;
+        const struct scan_summary summary = run(&options, &report);
+        assert_int_equal(assert_no_lies(&report), 0);
+        assert_int_equal(report.port_count, world.plan.count);
+        assert_int_equal(summary.end, SCAN_COMPLETE);
+        for (uint64_t index = 0; index < world.plan.count; index++) {
+            const bool dead = mixed(index).nature == DEAD;
+            assert_int_equal(count_askings(index, 0, 0), 1);
+            assert_int_equal(count_askings(index, 1, 1), dead);
+            assert_int_equal(count_askings(index, 2, 2), dead);
+        }
+        assert_int_equal(summary.probes, count_askings(UINT64_MAX, 0, OTHER_TAG));
+        report_release(&report);
+        world_release(NULL);
+    }
+}
+
 /* One answer is too little to be sure of anything. */
 static struct truth lonely(uint64_t index)
 {
@@ -267,12 +296,12 @@ static struct truth limited(uint64_t index)
     return truth;
 }
 
-static void a_host_with_a_limit_gets_a_lane(void **state)
+static void assert_lane(bool walks)
 {
-    (void)state;
     struct report report;
     const struct scan_options options = patient();
     world_init(limited, 10, 1000);
+    world.walks = walks;
     const struct scan_summary summary = run(&options, &report);
     const uint64_t missing = assert_no_lies(&report);
     const double told = (double)(summary.open + summary.closed);
@@ -286,6 +315,14 @@ static void a_host_with_a_limit_gets_a_lane(void **state)
     /* The host's silent ports are the lane's alone from then on: few passes ask for them. */
     assert_true(count_askings(UINT64_MAX, 2, PASS_TAGS - 1) < 100);
     report_release(&report);
+    world_release(NULL);
+}
+
+static void a_host_with_a_limit_gets_a_lane(void **state)
+{
+    (void)state;
+    assert_lane(false);
+    assert_lane(true);
 }
 
 static void lanes_know_when_they_asked(void **state)
@@ -407,14 +444,14 @@ static struct truth far(uint64_t index)
 
 /* Nobody says how much the line carries. Its queue takes in the first probes of each burst even
  * when it is overrun, and canaries that were always among those would never hear of it. */
-static void a_line_is_filled_and_not_overrun(void **state)
+static void assert_line_is_filled(bool walks)
 {
-    (void)state;
     const double lines[] = {3000, 20000, 100000};
     for (unsigned i = 0; i < 3; i++) {
         struct report report;
         const struct scan_options options = patient();
         world_init(far, 256, (uint16_t)(lines[i] / 20));
+        world.walks = walks;
         world.line = lines[i];
         world.queue = lines[i] / 20;
         const struct scan_summary summary = run(&options, &report);
@@ -427,6 +464,13 @@ static void a_line_is_filled_and_not_overrun(void **state)
         report_release(&report);
         world_release(NULL);
     }
+}
+
+static void a_line_is_filled_and_not_overrun(void **state)
+{
+    (void)state;
+    assert_line_is_filled(false);
+    assert_line_is_filled(true);
 }
 
 static void failures_are_errors_and_never_states(void **state)
@@ -695,6 +739,7 @@ int main(void)
 #define WORLD(test) cmocka_unit_test_teardown(test, world_release)
     const struct CMUnitTest tests[] = {
         WORLD(every_port_gets_its_state),
+        WORLD(a_prober_that_walks_finds_the_same),
         WORLD(a_pass_asks_once),
         WORLD(one_pass_is_enough_when_all_answer),
         WORLD(silence_alone_ends_after_three_tries),
