@@ -25,7 +25,8 @@
 
 #define TAKEN 64        /* answers taken from the ring at a time, at most */
 #define LOOK_FIRST 1024 /* probes after which the device is asked how many it has sent, */
-#define LOOK_SENT 16384 /* and then again */
+#define LOOK_SENT 16384 /* and then again; */
+#define LOOK_SHARE 4    /* one in so many is too few */
 
 struct xdp {
     struct link link;
@@ -161,8 +162,8 @@ static int xdp_open(const struct link_options *options, struct link **ret_link, 
 
 /* Asks the device how much of what we sent it has sent, which nobody else tells. Its counter counts
  * everybody's packets, so that what it refused of ours may be more than that. Returns false when it
- * has sent next to nothing of the first ones: its driver does not do what it promised, or counts in
- * another way, and then nobody would know what became of the rest. */
+ * has sent next to nothing: its driver does not do what it promised, or counts in another way, or
+ * the device is down, and then nobody would know what becomes of the rest. */
 static bool look_at_device(struct xdp *self, uint64_t sent)
 {
     uint64_t sent_by_all;
@@ -170,12 +171,11 @@ static bool look_at_device(struct xdp *self, uint64_t sent)
         !device_sent(self->device, &sent_by_all))
         return true;
     uint64_t ours = sent - self->looked, all = sent_by_all - self->sent_by_all;
-    bool first = self->looked == 0;
     self->looked = sent;
     self->sent_by_all = sent_by_all;
     if (all < ours)
         self->refused += ours - all;
-    return !first || all >= ours / 2;
+    return all >= ours / LOOK_SHARE;
 }
 
 static uint64_t *xdp_ledger(struct link *link)
@@ -208,7 +208,7 @@ static struct walk_facts xdp_walked(struct link *link)
     if (!look_at_device(self, facts.sent))
         self->useless = true;
     if (self->useless && !facts.code)
-        facts.code = EOPNOTSUPP;
+        facts.code = ECOMM;
     return facts;
 }
 

@@ -28,6 +28,7 @@ struct raw {
     uint64_t left_out; /* hosts that it does not walk from the beginning */
     struct walk_facts walked;
     uint64_t walker_refused;
+    bool walker_stopped;      /* it walks no more */
     char reason[REASON_SIZE]; /* why there is none; empty: nobody has to know */
     struct address_set self;
 

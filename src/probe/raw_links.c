@@ -61,6 +61,8 @@ static int open_walker(struct raw *self, const struct link_class *class,
         route = walk_route_choose(self->routes, targets, class->carries, &count, &why);
     else if (!named)
         return 0;
+    if (route && !named && count * self->options.plan->ports->size < WALK_LEAST)
+        return 0;
     if (route) {
         self->plan = plan_walk(self, route);
         walking.plan = &self->plan;
@@ -111,16 +113,18 @@ static const struct neighbour *find_gateway(struct raw *self)
 bool raw_can_walk(const struct raw *self)
 {
     const struct neighbour *gateway =
-        self->walker ? neighbours_get(&self->neighbours, &self->plan.route->gateway,
-                                      self->plan.route->interface.index)
-                     : NULL;
+        self->walker && !self->walker_stopped
+            ? neighbours_get(&self->neighbours, &self->plan.route->gateway,
+                             self->plan.route->interface.index)
+            : NULL;
     return gateway && gateway->state == NEIGHBOUR_KNOWN;
 }
 
 bool raw_walk(struct prober *base, const struct walk *walk)
 {
     struct raw *self = (struct raw *)base;
-    const struct neighbour *gateway = self->walker ? find_gateway(self) : NULL;
+    const struct neighbour *gateway =
+        self->walker && !self->walker_stopped ? find_gateway(self) : NULL;
     return gateway && gateway->state == NEIGHBOUR_KNOWN &&
            self->walker->class->walk(self->walker, walk, gateway->hardware);
 }
@@ -137,10 +141,10 @@ struct walk_facts raw_walked(struct prober *base)
     self->refused += refused - self->walker_refused;
     self->walker_refused = refused;
     self->walked = facts;
-    if (facts.code && !raw_passes(facts.code) && !facts.active) {
+    if (facts.code && !raw_passes(facts.code) && !self->walker_stopped) {
         snprintf(self->reason, sizeof(self->reason), "%s stopped: %s", self->walker->class->name,
                  strerror(facts.code));
-        self->walker = NULL;
+        self->walker_stopped = true;
     }
     return facts;
 }
