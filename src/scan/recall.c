@@ -1,6 +1,9 @@
 /* The recall estimate. */
 #include "scan/recall.h"
 
+#include "scan/chance.h"
+
+#include <limits.h>
 #include <math.h>
 
 /* The logarithm of how likely it is that `missing` ports answer and were not heard, but for a term
@@ -33,6 +36,8 @@ static double block_size(double missing, double silent)
  * beforehand: so much makes it right in 95 of 100 scans. */
 #define CERTAINTY 0.975
 
+#define UNLIKELY 0.01 /* that chance makes so much more be found later */
+
 /* With 95% certainty no more ports are missing than this. How many are silent bounds it but makes
  * nothing likelier: all of them may be missing. */
 static double missing_upper(double heard, double lost, double passes, double silent)
@@ -55,33 +60,75 @@ static double missing_upper(double heard, double lost, double passes, double sil
     return fmin(missing, silent);
 }
 
+/* Whether chance makes `late` of `count` answers, or more, come another pass later, where a share
+ * of that did before, found from `samples`. */
+static bool is_chance(double late, double count, double share, double samples)
+{
+    share = fmin(1, share + sqrt(share / samples)); /* which is not known precisely itself */
+    double expected = count * share;
+    if (share >= 1 || late <= expected)
+        return true;
+    if (expected > 100)
+        return late - expected < 3 * sqrt(expected);
+    if (late > 1000 || count > 1e15)
+        return false;
+    return chance_of_at_most((unsigned)late - 1, (unsigned)fmin(count, UINT_MAX), share) <
+           1 - UNLIKELY;
+}
+
+/* Ports that lose more than others are what late passes find, and what is missing in the end: how
+ * many passes from the beginning tell nothing of it. */
+static unsigned find_first(const uint64_t *answers, unsigned passes)
+{
+    unsigned first = 0;
+    for (unsigned split = 0; split + 2 < passes; split++) {
+        double before = 0, found = 0, count = 0, late = 0;
+        for (unsigned i = first; i <= split; i++) {
+            before += (double)answers[i];
+            found += (double)answers[i + 1];
+        }
+        for (unsigned i = split + 1; i < passes; i++) {
+            count += (double)answers[i];
+            late += i > split + 1 ? (double)answers[i] : 0;
+        }
+        if (before > 0 && !is_chance(late, count, (found + 0.5) / (before + 1), before))
+            first = split + 1;
+    }
+    return first;
+}
+
 struct recall recall_estimate(const uint64_t *answers, unsigned passes, uint64_t silent)
 {
-    uint64_t heard = 0;
-    double lost = 0;
+    double all = 0, heard = 0, lost = 0;
+    for (unsigned i = 0; i < passes; i++)
+        all += (double)answers[i];
+    if (silent == 0)
+        return (struct recall){.known = all > 0, .estimate = 1, .low = 1};
+    unsigned first = find_first(answers, passes);
+    answers += first;
+    passes -= first;
     for (unsigned i = 0; i < passes; i++) {
-        heard += answers[i];
+        heard += (double)answers[i];
         lost += (double)i * (double)answers[i];
     }
-    if (silent == 0)
-        return (struct recall){.known = heard > 0, .estimate = 1, .low = 1};
     /* If a port that answers loses an attempt with chance q, then each pass finds q times as many
      * as the one before it: pooled over the passes, q is what passes 2…k found to what passes 1…k-1
      * did. */
-    double later = (double)(heard - (passes ? answers[0] : 0));
-    double earlier = (double)(heard - (passes ? answers[passes - 1] : 0));
+    double later = heard - (double)(passes ? answers[0] : 0);
+    double earlier = heard - (double)(passes ? answers[passes - 1] : 0);
     if (passes < 2 || earlier <= 0)
         return (struct recall){0};
     if (later > earlier)
         later = earlier; /* the passes find more and more: nothing is known to be found */
     double mean = (later + 0.5) / (earlier + 1); /* Jeffreys prior: no loss seen is not no loss */
-    double least = (double)heard / ((double)heard + (double)silent);
-    double estimate = fmax(least, 1 - pow(mean, passes));
-    double missing = missing_upper((double)heard, lost, passes, (double)silent);
+    double share = 1 - pow(mean, passes);
+    double least = all / (all + (double)silent);
+    double estimate = share > 0 ? fmax(least, all / (all + heard / share - heard)) : least;
+    double missing = missing_upper(heard, lost, passes, (double)silent);
     return (struct recall){
         .known = true,
         .estimate = estimate,
-        .low = fmin(estimate, (double)heard / ((double)heard + missing)),
+        .low = fmin(estimate, all / (all + missing)),
     };
 }
 
