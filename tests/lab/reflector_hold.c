@@ -120,8 +120,8 @@ static void send_all(struct held_answers *held)
     held->elapsed = now() - began;
 }
 
-/* The wanted processor, before whatever else there is on it: where the kernel gives each session the
- * same share (sched(7), autogroup), a nice value alone means nothing to others. */
+/* The wanted processor, before whatever else there is on it: where the kernel gives each session
+ * the same share (sched(7), autogroup), a nice value alone means nothing to others. */
 static void take_processor(int processor)
 {
     cpu_set_t wanted;
