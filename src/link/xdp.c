@@ -27,6 +27,7 @@
 #define LOOK_FIRST 1024 /* probes after which the device is asked how many it has sent, */
 #define LOOK_SENT 16384 /* and then again; */
 #define LOOK_SHARE 4    /* one in so many is too few */
+#define LOOK_PERIOD (100 * NANOSECONDS_PER_MILLISECOND) /* in which what was sent has left */
 
 struct xdp {
     struct link link;
@@ -41,6 +42,10 @@ struct xdp {
     uint64_t looked;      /* probes sent when the device was asked last */
     uint64_t sent_by_all; /* what it said then */
     uint64_t refused;
+    struct {
+        uint64_t time, sent, sent_by_all;
+        bool mute; /* nothing has left since, and something should have */
+    } period;
     bool useless; /* it sends nothing of ours */
 
     struct {
@@ -178,6 +183,24 @@ static bool look_at_device(struct xdp *self, uint64_t sent)
     return all >= ours / LOOK_SHARE;
 }
 
+/* Whether nothing at all has left since what was to leave in the period before: the device is down
+ * or gone, of which a slow scan would learn too late. What it counts only when the wire has it,
+ * waits no longer than that. */
+static bool is_mute(struct xdp *self, uint64_t sent)
+{
+    uint64_t now = clock_monotonic(), sent_by_all = self->period.sent_by_all;
+    if (now - self->period.time < LOOK_PERIOD)
+        return false;
+    bool was_mute = self->period.mute, asked = sent != self->period.sent;
+    device_sent(self->device, &sent_by_all);
+    bool left = sent_by_all != self->period.sent_by_all;
+    self->period.time = now;
+    self->period.sent = sent;
+    self->period.sent_by_all = sent_by_all;
+    self->period.mute = !left && (asked || was_mute);
+    return was_mute && !left;
+}
+
 static uint64_t *xdp_ledger(struct link *link)
 {
     return ((struct xdp *)link)->program.ledger;
@@ -205,7 +228,7 @@ static struct walk_facts xdp_walked(struct link *link)
 {
     struct xdp *self = (struct xdp *)link;
     struct walk_facts facts = workers_facts(self->workers);
-    if (!look_at_device(self, facts.sent))
+    if (!look_at_device(self, facts.sent) || is_mute(self, facts.sent))
         self->useless = true;
     if (self->useless && !facts.code)
         facts.code = ECOMM;
