@@ -42,21 +42,78 @@ static bool is_kept(const struct canaries *canaries, uint64_t index)
     return false;
 }
 
-void canaries_offer(struct canaries *canaries, uint64_t index, uint64_t rtt)
+static uint32_t count_of(const struct canaries *canaries, uint64_t host)
 {
-    bool room = canaries->count < CANARIES;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < canaries->count; i++)
+        count += canaries->items[i].host == host;
+    return count;
+}
+
+/* Whether another port may come in its place: otherwise its answer would be missed. */
+static bool is_replaceable(const struct canary *canary)
+{
+    return !canary->tag || canary->heard;
+}
+
+/* Finds a host that has more than one host is to have, if there is one. */
+static void find_crowd(struct canaries *canaries)
+{
+    canaries->crowded = false;
+    for (uint32_t i = 0; i < canaries->count && !canaries->crowded; i++) {
+        canaries->crowd = canaries->items[i].host;
+        canaries->crowded = count_of(canaries, canaries->crowd) > CANARIES_HOST;
+    }
+}
+
+/* One of its canaries that may be replaced, or NULL. */
+static struct canary *find_crowded(struct canaries *canaries)
+{
+    if (canaries->crowded && count_of(canaries, canaries->crowd) <= CANARIES_HOST)
+        find_crowd(canaries);
+    for (uint32_t i = 0; i < canaries->count && canaries->crowded; i++) {
+        struct canary *canary = &canaries->items[i];
+        if (canary->host == canaries->crowd && is_replaceable(canary))
+            return canary;
+    }
+    return NULL;
+}
+
+/* The canary that the port of a host is to replace, or NULL. */
+static struct canary *find_place(struct canaries *canaries, uint64_t host, uint64_t place)
+{
+    if (canaries->crowded && host != canaries->crowd && count_of(canaries, host) < CANARIES_HOST) {
+        struct canary *crowded = find_crowded(canaries);
+        if (crowded)
+            return crowded;
+    }
+    if (place >= CANARIES)
+        return NULL;
+    struct canary *canary = &canaries->items[place];
+    bool fair = canary->host == host || count_of(canaries, host) < CANARIES_HOST;
+    return fair && is_replaceable(canary) ? canary : NULL;
+}
+
+void canaries_offer(struct canaries *canaries, uint64_t index, uint64_t host, uint64_t rtt)
+{
     uint64_t place = canaries->seen++;
+    struct canary *canary;
     if (place >= CANARIES)
         place = siphash(&canaries->key, &place, sizeof(place)) % canaries->seen;
-    if ((!room && place >= CANARIES) || is_kept(canaries, index))
+    if (canaries->count < CANARIES)
+        canary = &canaries->items[canaries->count];
+    else if (place < CANARIES || (canaries->crowded && host != canaries->crowd))
+        canary = find_place(canaries, host, place);
+    else
         return;
-    if (room) {
-        place = canaries->count++;
-        canaries->items[place] = (struct canary){0};
+    if (!canary || is_kept(canaries, index))
+        return;
+    canaries->count += canary == &canaries->items[canaries->count];
+    *canary = (struct canary){.index = index, .host = host, .least = rtt};
+    if (count_of(canaries, host) > CANARIES_HOST) {
+        canaries->crowd = host;
+        canaries->crowded = true;
     }
-    const struct canary *present = &canaries->items[place];
-    if (!present->tag || present->heard) /* otherwise its answer would be missed */
-        canaries->items[place] = (struct canary){.index = index, .least = rtt};
 }
 
 void canaries_forget(struct canaries *canaries, uint64_t first, uint64_t end)

@@ -9,13 +9,14 @@
 #include "scan/prober.h"
 #include "scan/steer.h"
 
-#define CANARIES 256   /* ports kept */
-#define CANARY_TAG 8   /* the first of the tags that are theirs */
-#define CANARY_MOST 24 /* asked in an epoch */
+#define CANARIES 256                 /* ports kept, */
+#define CANARIES_HOST (CANARIES / 4) /* and of one host, where others answer, too */
+#define CANARY_TAG 8                 /* the first of the tags that are theirs */
+#define CANARY_MOST 24               /* asked in an epoch */
 #define CANARY_EPOCHS (PROBE_TAGS - CANARY_TAG)
 
 struct canary {
-    uint64_t index;
+    uint64_t index, host;
     uint64_t asked; /* monotonic: when it was asked last */
     uint64_t least; /* nanoseconds: its shortest round trip; 0: none is known */
     uint8_t tag;    /* with which it was asked last; 0: never */
@@ -35,7 +36,9 @@ struct canary_epoch {
 struct canaries {
     struct canary items[CANARIES];
     uint32_t count;
-    uint64_t seen; /* ports that were offered */
+    uint64_t seen;  /* ports that were offered */
+    uint64_t crowd; /* with `crowded`: a host that may have more than CANARIES_HOST */
+    bool crowded;
     struct key key;
     struct canary_epoch epochs[CANARY_EPOCHS]; /* by number modulo their count */
     uint64_t epoch;                            /* number of the current one */
@@ -47,9 +50,10 @@ struct canaries {
 
 void canaries_init(struct canaries *canaries, double rate, uint64_t now);
 
-/* Offers a port that has just answered by itself, with its round trip in nanoseconds (0: unknown).
- * Which ones are kept is chance. */
-void canaries_offer(struct canaries *canaries, uint64_t index, uint64_t rtt);
+/* Offers a port of a host that has just answered by itself, with its round trip in nanoseconds (0:
+ * unknown). Which ones are kept is chance, but that no host, which may answer at all its ports and
+ * from a place of its own, speaks for all. */
+void canaries_offer(struct canaries *canaries, uint64_t index, uint64_t host, uint64_t rtt);
 
 /* Forgets those with an index in [first, end). */
 void canaries_forget(struct canaries *canaries, uint64_t first, uint64_t end);

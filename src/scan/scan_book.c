@@ -114,7 +114,7 @@ static void note_answer(struct scan *scan, const struct port_record *record)
     uint64_t host = plan_host(scan->plan, record->index);
     note_answered(scan, host);
     if (record->state != STATE_FILTERED && !lanes_find(&scan->lanes, host))
-        canaries_offer(&scan->canaries, record->index, record->rtt);
+        canaries_offer(&scan->canaries, record->index, host, record->rtt);
 }
 
 static void count_answer(struct scan *scan, const struct port_record *record)

@@ -30,7 +30,7 @@ static int open_table(void **state)
 static void offer(uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++)
-        canaries_offer(&canaries, i, 0);
+        canaries_offer(&canaries, i, i, 0);
 }
 
 struct asked {
@@ -147,8 +147,8 @@ static void delay_is_what_a_queue_adds(void **state)
     struct asked asked[CANARIES];
     struct epoch epoch;
     (void)state;
-    canaries_offer(&canaries, 1, 10 * MS);
-    canaries_offer(&canaries, 2, 0);
+    canaries_offer(&canaries, 1, 1, 10 * MS);
+    canaries_offer(&canaries, 2, 2, 0);
     assert_int_equal(ask(asked), 2);
     for (unsigned i = 0; i < 2; i++)
         canaries_hear(&canaries, asked[i].index, asked[i].tag, asked[i].time + 14 * MS);
@@ -275,13 +275,97 @@ static void what_is_asked_is_not_replaced(void **state)
     offer(256);
     const uint32_t count = ask(asked);
     for (uint64_t i = 0; i < 20000; i++)
-        canaries_offer(&canaries, 1000 + i, 0);
+        canaries_offer(&canaries, 1000 + i, 1000 + i, 0);
     for (uint32_t i = 0; i < count; i++)
         canaries_hear(&canaries, asked[i].index, asked[i].tag, now + MS);
     now += LENGTH;
     canaries_turn(&canaries, now, LENGTH);
     assert_true(canaries_judge(&canaries, now, GRACE, &epoch));
     assert_int_equal(epoch.heard, count);
+}
+
+/* ---- hosts ---- */
+
+#define HOST_PORTS 100000
+
+static void offer_host(uint64_t host, uint64_t first, uint64_t count)
+{
+    for (uint64_t i = first; i < first + count; i++)
+        canaries_offer(&canaries, host * HOST_PORTS + i, host, 0);
+}
+
+static uint32_t kept_of(uint64_t host)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < canaries.count; i++) {
+        assert_int_equal(canaries.items[i].index / HOST_PORTS, canaries.items[i].host);
+        for (uint32_t j = 0; j < i; j++)
+            assert_int_not_equal(canaries.items[i].index, canaries.items[j].index);
+        count += canaries.items[i].host == host;
+    }
+    return count;
+}
+
+/* One alone may have all of them, until others come. */
+static void a_host_does_not_speak_for_all(void **state)
+{
+    (void)state;
+    offer_host(0, 0, 60000);
+    assert_int_equal(kept_of(0), CANARIES);
+    for (uint64_t host = 1; host <= 10; host++)
+        offer_host(host, 0, 10);
+    assert_int_equal(kept_of(0), CANARIES - 100);
+    for (uint64_t host = 1; host <= 10; host++)
+        assert_int_equal(kept_of(host), 10);
+    offer_host(11, 0, 5000);
+    assert_int_equal(kept_of(11), CANARIES_HOST);
+    offer_host(12, 0, 5000);
+    assert_in_range(kept_of(12), CANARIES_HOST / 3, CANARIES_HOST);
+    assert_in_range(kept_of(0), CANARIES / 8, CANARIES_HOST);
+    assert_int_equal(canaries.count, CANARIES);
+}
+
+/* Nor do two that were there first. */
+static void two_hosts_do_not_speak_for_all(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 5000; i++) {
+        offer_host(0, i, 1);
+        offer_host(1, i, 1);
+    }
+    for (uint64_t host = 2; host < 100; host++)
+        offer_host(host, 0, 3);
+    assert_in_range(kept_of(0), CANARIES / 8, CANARIES_HOST);
+    assert_in_range(kept_of(1), CANARIES / 8, CANARIES_HOST);
+}
+
+/* Whoever comes later, and however much it answers, takes no more than its part from the others. */
+static void a_host_does_not_push_others_out(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 50; i++)
+        for (uint64_t host = 1; host <= 20; host++)
+            offer_host(host, i, 1);
+    offer_host(0, 0, 90000);
+    assert_int_equal(kept_of(0), CANARIES_HOST);
+}
+
+/* What has been asked and may still answer keeps its place. */
+static void an_answer_under_way_is_not_given_up(void **state)
+{
+    struct asked asked[CANARIES];
+    (void)state;
+    offer_host(0, 0, 1000);
+    const uint32_t count = ask(asked);
+    assert_int_equal(count, CANARY_MOST);
+    for (uint64_t host = 1; host <= 100; host++)
+        offer_host(host, 0, 100);
+    for (uint32_t i = 0; i < count; i++) {
+        bool kept = false;
+        for (uint32_t j = 0; j < canaries.count; j++)
+            kept = kept || canaries.items[j].index == asked[i].index;
+        assert_true(kept);
+    }
 }
 
 int main(void)
@@ -300,6 +384,10 @@ int main(void)
         OPENED(hosts_are_forgotten),
         OPENED(what_is_kept_is_chance),
         OPENED(what_is_asked_is_not_replaced),
+        OPENED(a_host_does_not_speak_for_all),
+        OPENED(two_hosts_do_not_speak_for_all),
+        OPENED(a_host_does_not_push_others_out),
+        OPENED(an_answer_under_way_is_not_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
