@@ -26,19 +26,19 @@ struct exception {
     uint32_t verdict;
 };
 
+/* What few hosts have. */
 struct host_details {
-    uint32_t
-        first[STATE_COUNT]; /* the verdict that the ports of a state have, but for the exceptions */
     struct exception *exceptions; /* ascending by port once sealed */
     size_t exception_count, exception_capacity;
-    size_t open_capacity;
     uint64_t *failed; /* a bit for each port; NULL while none has failed by itself */
     int code;         /* errno for which no port without a state could be asked, or 0 */
 };
 
 struct kept_host {
-    struct host_result result;
-    struct host_details details;
+    struct host_result result; /* the first member, so that one is found by the other */
+    uint32_t
+        first[STATE_COUNT]; /* the verdict that the ports of a state have, but for the exceptions */
+    struct host_details *details; /* or NULL */
 };
 
 /* By number, so that finding and sorting need not look at the hosts themselves. */
@@ -57,7 +57,8 @@ struct results {
     const void *asked_user;
     uint64_t asked_hosts;
 
-    struct arena memory; /* of the hosts and their groups */
+    struct arena memory;                   /* of the hosts and their groups */
+    const struct result_group *last_group; /* of a host with no other */
     struct host_entry *hosts;
     size_t host_count, host_capacity;
     size_t *host_slots; /* place in `hosts` plus one, or 0; open addressing by host */
@@ -69,6 +70,18 @@ struct results {
     uint32_t verdict_slot_count;
     struct key key; /* of that: the network chooses the content */
 };
+
+static const struct kept_host *kept_of(const struct host_result *host)
+{
+    return (const struct kept_host *)host;
+}
+
+/* Those of a host, with nothing in them where it has none. */
+static const struct host_details *details_of(const struct host_result *host)
+{
+    static const struct host_details none = {0};
+    return kept_of(host)->details ? kept_of(host)->details : &none;
+}
 
 int results_new(const struct plan *plan, const struct ledger *ledger, struct results **ret_results)
 {
@@ -91,8 +104,8 @@ void results_free(struct results *results)
         return;
     for (size_t i = 0; i < results->host_count; i++) {
         const struct host_result *host = results->hosts[i].result;
-        free(host->details->exceptions);
-        free(host->details->failed);
+        free(details_of(host)->exceptions);
+        free(details_of(host)->failed);
         free(host->open);
         free(host->errors);
     }
@@ -150,10 +163,9 @@ static struct host_result *host_new(struct results *results, uint64_t host)
     if (!kept)
         return NULL;
     for (unsigned i = 0; i < STATE_COUNT; i++)
-        kept->details.first[i] = NO_VERDICT;
+        kept->first[i] = NO_VERDICT;
     kept->result.host = host;
     kept->result.address = address_set_at(results->plan->targets, host);
-    kept->result.details = &kept->details;
     return &kept->result;
 }
 
@@ -242,10 +254,20 @@ static int verdict_number(struct results *results, const struct verdict *verdict
     return 0;
 }
 
+/* The details of a host, made when it has none yet. NULL when memory ran out. */
+static struct host_details *take_details(struct results *results, struct host_result *host)
+{
+    struct kept_host *kept = (struct kept_host *)host;
+    if (!kept->details)
+        kept->details = arena_take(&results->memory, sizeof(*kept->details));
+    return kept->details;
+}
+
 static int add_open(struct host_result *host, const struct port_record *record)
 {
-    struct port_record *open =
-        grow(host->open, host->open_count, &host->details->open_capacity, sizeof(*open));
+    /* The room is a power of two, which need not be kept. */
+    size_t capacity = host->open_count & (host->open_count - 1) ? SIZE_MAX : host->open_count;
+    struct port_record *open = grow(host->open, host->open_count, &capacity, sizeof(*open));
     if (!open)
         return -ENOMEM;
     host->open = open;
@@ -256,14 +278,17 @@ static int add_open(struct host_result *host, const struct port_record *record)
 static int add_not_open(struct results *results, struct host_result *host,
                         const struct port_record *record)
 {
-    struct host_details *details = host->details;
+    struct kept_host *kept = (struct kept_host *)host;
     struct verdict verdict = {record->state, record->reason, record->from};
     uint32_t number;
     if (verdict_number(results, &verdict, &number) < 0)
         return -ENOMEM;
-    if (details->first[record->state] == NO_VERDICT)
-        details->first[record->state] = number;
-    if (details->first[record->state] != number) {
+    if (kept->first[record->state] == NO_VERDICT)
+        kept->first[record->state] = number;
+    if (kept->first[record->state] != number) {
+        struct host_details *details = take_details(results, host);
+        if (!details)
+            return -ENOMEM;
         struct exception *exceptions = grow(details->exceptions, details->exception_count,
                                             &details->exception_capacity, sizeof(*exceptions));
         if (!exceptions)
@@ -280,7 +305,7 @@ static int add_not_open(struct results *results, struct host_result *host,
  * kept by port, so that among several it counts as one of the last kind. */
 static void forget_failure(struct host_result *host, uint32_t port)
 {
-    uint64_t *failed = host->details->failed, bit = UINT64_C(1) << port % 64;
+    uint64_t *failed = details_of(host)->failed, bit = UINT64_C(1) << port % 64;
     if (!failed || !(failed[port / 64] & bit))
         return;
     failed[port / 64] &= ~bit;
@@ -307,18 +332,18 @@ int results_add_port(struct results *results, const struct port_record *record)
 
 static bool has_failed(const struct host_result *host, uint32_t port)
 {
-    const uint64_t *failed = host->details->failed;
-    return host->details->code || (failed && failed[port / 64] >> port % 64 & 1);
+    const uint64_t *failed = details_of(host)->failed;
+    return details_of(host)->code || (failed && failed[port / 64] >> port % 64 & 1);
 }
 
 /* Counts `count` more ports that failed for the reason `code`. */
-static int add_failed(struct host_result *host, int code, uint64_t count)
+static int add_failed(struct host_result *host, int code, uint32_t count)
 {
-    size_t at = 0;
+    uint32_t at = 0;
     while (at < host->error_count && host->errors[at].code != code)
         at++;
     if (at == host->error_count) {
-        struct error_group *errors = reallocarray(host->errors, at + 1, sizeof(*errors));
+        struct error_group *errors = reallocarray(host->errors, at + 1u, sizeof(*errors));
         if (!errors)
             return -ENOMEM;
         errors[at] = (struct error_group){.code = code};
@@ -335,17 +360,20 @@ int results_add_error(struct results *results, const struct error_record *record
     struct host_result *host = host_of(results, record->index);
     if (!host)
         return -ENOMEM;
+    struct host_details *details = take_details(results, host);
+    if (!details)
+        return -ENOMEM;
     if (record->whole_host) {
-        host->details->code = record->code; /* which ports that concerns is known in the end */
+        details->code = record->code; /* which ports that concerns is known in the end */
         return 0;
     }
-    if (!host->details->failed) {
-        host->details->failed = calloc(results->plan->ports->size / 64 + 1, sizeof(uint64_t));
-        if (!host->details->failed)
+    if (!details->failed) {
+        details->failed = calloc(results->plan->ports->size / 64 + 1, sizeof(uint64_t));
+        if (!details->failed)
             return -ENOMEM;
     }
     uint32_t port = port_of(results, record->index);
-    host->details->failed[port / 64] |= UINT64_C(1) << port % 64;
+    details->failed[port / 64] |= UINT64_C(1) << port % 64;
     return add_failed(host, record->code, 1);
 }
 
@@ -455,57 +483,73 @@ static int compare_groups(const void *one, const void *other)
     return order ? order : address_compare(&left->from, &right->from);
 }
 
-static void group_add(struct host_result *host, const struct verdict *verdict, uint64_t count)
+static struct result_group group_of(const struct verdict *verdict, uint64_t count)
 {
-    host->groups[host->group_count++] =
-        (struct result_group){verdict->state, verdict->reason, verdict->from, count};
+    return (struct result_group){verdict->state, verdict->reason, verdict->from, (uint32_t)count};
+}
+
+/* A lasting copy of a host's only group: often the host before has the same. */
+static const struct result_group *keep_group(struct results *results,
+                                             const struct result_group *group)
+{
+    if (!results->last_group || compare_groups(results->last_group, group) != 0) {
+        struct result_group *kept = arena_take(&results->memory, sizeof(*kept));
+        if (kept)
+            *kept = *group;
+        results->last_group = kept;
+    }
+    return results->last_group;
 }
 
 /* Counts the ports of each verdict. The exceptions end up ascending by port. */
-static int seal_groups(struct results *results, struct host_result *host, uint64_t silent)
+static int seal_groups(struct results *results, struct host_result *host, uint32_t silent)
 {
-    struct host_details *details = host->details;
-    struct exception *exceptions = details->exceptions;
-    size_t count = details->exception_count, distinct = 0;
+    const uint32_t *first = kept_of(host)->first;
+    struct exception *exceptions = details_of(host)->exceptions;
+    size_t count = details_of(host)->exception_count, distinct = 0;
     if (count)
         qsort(exceptions, count, sizeof(*exceptions), compare_exception_verdicts);
     for (size_t i = 0; i < count; i++)
         distinct += i == 0 || exceptions[i].verdict != exceptions[i - 1].verdict;
     for (unsigned state = 0; state < STATE_COUNT; state++)
-        distinct += details->first[state] != NO_VERDICT;
+        distinct += first[state] != NO_VERDICT;
     distinct += silent != 0;
-    host->groups = arena_take(&results->memory, distinct * sizeof(*host->groups));
-    if (!host->groups)
+    struct result_group only, *groups = &only;
+    if (distinct != 1)
+        groups = arena_take(&results->memory, distinct * sizeof(*groups));
+    if (!groups)
         return -ENOMEM;
 
-    uint64_t left[STATE_COUNT];
+    uint32_t left[STATE_COUNT], at = 0;
     memcpy(left, host->counts, sizeof(left));
     for (size_t i = 0, next; i < count; i = next) {
         const struct verdict *verdict = &results->verdicts[exceptions[i].verdict];
         for (next = i; next < count && exceptions[next].verdict == exceptions[i].verdict;)
             next++;
-        group_add(host, verdict, next - i);
-        left[verdict->state] -= next - i;
+        groups[at++] = group_of(verdict, next - i);
+        left[verdict->state] -= (uint32_t)(next - i);
     }
     for (unsigned state = 0; state < STATE_COUNT; state++)
-        if (details->first[state] != NO_VERDICT)
-            group_add(host, &results->verdicts[details->first[state]], left[state]);
+        if (first[state] != NO_VERDICT)
+            groups[at++] = group_of(&results->verdicts[first[state]], left[state]);
     if (silent)
-        group_add(host, &results->silence, silent);
-    qsort(host->groups, host->group_count, sizeof(*host->groups), compare_groups);
+        groups[at++] = group_of(&results->silence, silent);
+    qsort(groups, at, sizeof(*groups), compare_groups);
     if (count)
         qsort(exceptions, count, sizeof(*exceptions), compare_exception_ports);
-    return 0;
+    host->groups = distinct == 1 ? keep_group(results, &only) : groups;
+    host->group_count = at;
+    return host->groups ? 0 : -ENOMEM;
 }
 
 static int seal_host(struct results *results, struct host_result *host)
 {
     host->asked = count_asked(results, host->host);
-    uint64_t silent = host->asked - host->open_count - host->failed;
+    uint32_t silent = host->asked - host->open_count - host->failed;
     for (unsigned state = 0; state < STATE_COUNT; state++)
         silent -= host->counts[state];
-    if (host->details->code && silent) {
-        if (add_failed(host, host->details->code, silent) < 0)
+    if (details_of(host)->code && silent) {
+        if (add_failed(host, details_of(host)->code, silent) < 0)
             return -ENOMEM;
         silent = 0;
     }
@@ -639,19 +683,20 @@ static const struct verdict *verdict_of(const struct results *results,
                                         const struct host_result *host, uint32_t port,
                                         enum port_state state, size_t exception)
 {
-    const struct host_details *details = host->details;
+    const struct host_details *details = details_of(host);
+    uint32_t first = kept_of(host)->first[state];
     if (state == STATE_SILENT)
         return is_silent(results, host, port) ? &results->silence : NULL;
     if (exception < details->exception_count && details->exceptions[exception].port == port)
         return &results->verdicts[details->exceptions[exception].verdict];
-    return details->first[state] == NO_VERDICT ? NULL : &results->verdicts[details->first[state]];
+    return first == NO_VERDICT ? NULL : &results->verdicts[first];
 }
 
 int results_each_port(const struct results *results, const struct host_result *host,
                       results_port_fn *each, void *user)
 {
     const struct port_set *ports = results->plan->ports;
-    const struct host_details *details = host->details;
+    const struct host_details *details = details_of(host);
     size_t exception = 0, open = 0;
     for (uint32_t port = 0; port < ports->size; port++) {
         uint64_t index = host->host * ports->size + port;

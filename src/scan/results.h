@@ -16,29 +16,26 @@ struct result_group {
     enum port_state state; /* not open */
     enum reason reason;
     struct address from;
-    uint64_t count; /* of ports */
+    uint32_t count; /* of ports */
 };
 
 struct error_group {
     int code;       /* positive errno */
-    uint64_t count; /* of ports */
+    uint32_t count; /* of ports */
 };
 
 struct host_result {
     uint64_t host; /* index of the address in the plan's targets */
     struct address address;
-    struct port_record *open; /* ascending by port once sealed */
-    size_t open_count;
-    struct result_group *groups; /* not open; most ports first; valid once sealed */
-    size_t group_count;
-    struct error_group *errors; /* most ports first once sealed */
-    size_t error_count;
-    uint64_t counts[STATE_COUNT]; /* ports in each state that is not open */
-    uint64_t asked;               /* ports: all of the plan, or those of our shard */
-    uint64_t failed;              /* ports: the sum of `errors` */
-    uint64_t undecided;           /* ports that the scan gave up on in the middle */
+    struct port_record *open;          /* ascending by port once sealed */
+    const struct result_group *groups; /* not open; most ports first; valid once sealed */
+    struct error_group *errors;        /* most ports first once sealed */
+    uint32_t open_count, group_count, error_count;
+    uint32_t counts[STATE_COUNT]; /* ports in each state that is not open */
+    uint32_t asked;               /* ports: all of the plan, or those of our shard */
+    uint32_t failed;              /* ports: the sum of `errors` */
+    uint32_t undecided;           /* ports that the scan gave up on in the middle */
     bool answered; /* the host itself answered at least once (RST, SYN-ACK, its own ICMP) */
-    struct host_details *details; /* private */
 };
 
 struct results;

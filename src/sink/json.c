@@ -172,7 +172,7 @@ static json_t *join(json_t *record, json_t *part)
 /* The counts of ports that are not open, as far as they are wanted and known. */
 static json_t *counts_value(const struct host_result *host, bool open_only, bool responders_only)
 {
-    const uint64_t *counts = host->counts;
+    const uint32_t *counts = host->counts;
     if (responders_only)
         return json_object();
     json_t *others = json_pack("{s:I,s:I,s:I}", "unfiltered", (json_int_t)counts[STATE_UNFILTERED],

@@ -611,11 +611,37 @@ static void only_open_ports_are_kept(void **state)
     scene_release(&scene);
 }
 
+/* Hosts may share what is the same of them, and nothing else. */
+static void hosts_have_groups_of_their_own(void **state)
+{
+    (void)state;
+    static const enum reason reasons[] = {REASON_CONN_REFUSED, REASON_ADMIN_PROHIBITED};
+    struct scene scene = {0};
+    scene_add_targets(&scene, 0xc6120000, 0xc61200ff);
+    port_set_add(&scene.ports, PROTOCOL_TCP, 80, 80);
+    scene_init(&scene);
+    for (uint64_t host = 0; host < 256; host++) {
+        const enum reason reason = reasons[mix64(host) % 2];
+        add_answer(&scene, host, reason, host % 3 ? (struct address){0} : ipv4(0xc6130001));
+    }
+    assert_int_equal(results_seal(scene.results, SCAN_COMPLETE), 0);
+    for (uint64_t at = 0; at < 256; at++) {
+        const struct host_result *host = results_host(scene.results, at);
+        assert_int_equal(host->host, at);
+        assert_int_equal(host->group_count, 1);
+        assert_int_equal(host->groups->count, 1);
+        assert_int_equal(host->groups->reason, reasons[mix64(at) % 2]);
+        assert_int_equal(host->groups->from.family, at % 3 ? ADDRESS_NONE : ADDRESS_IPV4);
+    }
+    scene_release(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_host_answers),
         cmocka_unit_test(who_answered),
+        cmocka_unit_test(hosts_have_groups_of_their_own),
         cmocka_unit_test(failures_and_interruption),
         cmocka_unit_test(an_answer_after_a_failure_counts),
         cmocka_unit_test(senders_chosen_to_collide),
