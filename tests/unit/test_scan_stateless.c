@@ -147,7 +147,7 @@ static void what_was_lost_is_found_later(void **state)
     static const double losses[] = {0.01, 0.05, 0.15, 0.3};
     unsigned covered = 0;
     (void)state;
-    for (uint64_t i = 0; i < 40; i++) {
+    for (uint64_t i = 0; i < 20; i++) {
         struct report report;
         struct scan_options options = patient();
         options.tries = 20;
@@ -167,7 +167,7 @@ static void what_was_lost_is_found_later(void **state)
         report_release(&report);
         world_release(NULL);
     }
-    assert_in_range(covered, 36, 40);
+    assert_in_range(covered, 17, 20);
 }
 
 /* As mixed(), each host at its own distance. */
@@ -184,11 +184,11 @@ static void a_path_that_loses_is_no_limit(void **state)
 {
     unsigned asked = 0;
     (void)state;
-    for (uint64_t i = 0; i < 24; i++) {
+    for (uint64_t i = 0; i < 12; i++) {
         struct report report;
         const struct scan_options options = patient();
         world_init(spread, 64, 500);
-        world.loss = 0.04 + 0.01 * (double)(i % 12);
+        world.loss = 0.04 + 0.01 * (double)i;
         world.dice = i << 32;
         run(&options, &report);
         assert_in_range(assert_no_lies(&report), 0, 60);
@@ -198,7 +198,7 @@ static void a_path_that_loses_is_no_limit(void **state)
         report_release(&report);
         world_release(NULL);
     }
-    assert_in_range(asked, 0, 2000); /* some ten lanes */
+    assert_in_range(asked, 0, 1000); /* some five lanes */
 }
 
 /* Most are near; a few answer so late that the next pass has begun. */
