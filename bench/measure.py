@@ -38,6 +38,8 @@ class Run:
             with scenario.attempt(number) as attempt:
                 self.noise = machine_noise() if scenario.measures_rate else 0
                 self._measure(entrant.words(attempt.values), attempt.prefix, scenario.limit, output)
+                if scenario.measures_rate:
+                    self.noise = max(self.noise, machine_noise(1))
             output.seek(0)
             text = output.read()
         if self.broken_off:
@@ -110,9 +112,9 @@ def machine_cpu():
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
-def machine_noise():
+def machine_noise(looks=NOISE_LOOKS):
     """The share of the machine that others use. It waits a while for them to end."""
-    for _ in range(NOISE_LOOKS):
+    for _ in range(looks):
         before = machine_cpu()
         time.sleep(NOISE_PERIOD)
         noise = (machine_cpu() - before) / NOISE_PERIOD / os.cpu_count()
@@ -217,7 +219,7 @@ class Result:
 
     @property
     def noise(self):
-        """The most that others used of the machine before a run."""
+        """The most that others used of the machine before a run or after it."""
         return max(run.noise for run in self.runs)
 
     @property

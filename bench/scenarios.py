@@ -12,6 +12,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "lib"))
 # pylint: disable=wrong-import-position
 from lab import Lab
+from measure import NOISE_MAXIMUM
 from namespaces import Namespace, wire
 from reflector import NETWORKS, Reflector
 from sockets import listen
@@ -634,11 +635,17 @@ class XdpRepliesTwo(XdpReplies):
     runs = 5
 
     def demands(self, first, others):
-        reached = [run for run in first.runs if run.rate >= LAB_REACHES * self.answer_rate]
+        """Those runs count that the lab and the machine did not disturb; the table shows all."""
+        least = LAB_REACHES * self.answer_rate
+        quiet = [run for run in first.runs if run.noise <= NOISE_MAXIMUM]
+        reached = [run for run in quiet if run.rate >= least]
         kept = min((run.kept for run in reached or first.runs), default=0)
-        where = f"the least of {len(reached)} runs at that rate"
-        if not reached:
-            where = f"but the lab is the limit, which reached {first.median('rate') or 0:,.0f}/s"
+        if reached:
+            where = f"the least of {len(reached)} runs at that rate"
+        elif quiet:
+            where = f"but the lab is the limit, which reached {first.median('rate'):,.0f}/s"
+        else:
+            where = "but others used the machine in all runs"
         yield (
             f"at least 99.9% of {self.answer_rate:,} answers a second kept: {kept:.3%}, {where}",
             bool(reached) and kept >= 0.999,

@@ -183,9 +183,9 @@ static bool look_at_device(struct xdp *self, uint64_t sent)
     return all >= ours / LOOK_SHARE;
 }
 
-/* Whether nothing at all has left since what was to leave in the period before: the device is down
- * or gone, of which a slow scan would learn too late. What it counts only when the wire has it,
- * waits no longer than that. */
+/* Whether nothing at all has left in two periods in which something was to: the device is down or
+ * gone, of which a slow scan would learn too late. Once is not enough, because a walk is booked a
+ * little after it has left. */
 static bool is_mute(struct xdp *self, uint64_t sent)
 {
     uint64_t now = clock_monotonic(), sent_by_all = self->period.sent_by_all;
@@ -198,7 +198,7 @@ static bool is_mute(struct xdp *self, uint64_t sent)
     self->period.sent = sent;
     self->period.sent_by_all = sent_by_all;
     self->period.mute = !left && (asked || was_mute);
-    return was_mute && !left;
+    return was_mute && asked && !left;
 }
 
 static uint64_t *xdp_ledger(struct link *link)
