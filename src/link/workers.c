@@ -27,6 +27,7 @@ struct worker {
     struct workers *pool;
     unsigned number, processor;
     int failed; /* -errno: it is not where it has to be */
+    bool ready; /* it has given up its rights */
     pthread_t thread;
     pthread_cond_t wanted;
     struct job queue[QUEUE];
@@ -38,7 +39,8 @@ struct workers {
     void (*on_start)(void *user, unsigned number, unsigned processor);
     void *user;
     int descriptor;
-    pthread_mutex_t lock; /* of everything below, and of the queues */
+    pthread_mutex_t lock; /* of everything below, of the queues and of who is ready */
+    pthread_cond_t started;
     struct worker items[WORKERS];
     unsigned count, next;
     struct walk_facts facts;
@@ -104,6 +106,8 @@ static void *work(void *argument)
         worker->failed = -errno;
     drop_rights();
     pthread_mutex_lock(&pool->lock);
+    worker->ready = true;
+    pthread_cond_signal(&pool->started);
     for (;;) {
         while (!worker->count && !pool->ending)
             pthread_cond_wait(&worker->wanted, &pool->lock);
@@ -137,6 +141,16 @@ static int start(struct workers *workers, unsigned processor)
     return 0;
 }
 
+/* Whoever opens us may confine all threads next, and one that has not begun then could not. */
+static void await_all(struct workers *workers)
+{
+    pthread_mutex_lock(&workers->lock);
+    for (unsigned i = 0; i < workers->count; i++)
+        while (!workers->items[i].ready)
+            pthread_cond_wait(&workers->started, &workers->lock);
+    pthread_mutex_unlock(&workers->lock);
+}
+
 /* Starts them on all processors that we may run on but for the first. */
 static int start_all(struct workers *workers, unsigned most)
 {
@@ -152,6 +166,7 @@ static int start_all(struct workers *workers, unsigned most)
             failed = start(workers, i);
         first = false;
     }
+    await_all(workers);
     return failed;
 }
 
@@ -166,6 +181,7 @@ int workers_open(unsigned most, worker_fn *walk,
     workers->on_start = on_start;
     workers->user = user;
     pthread_mutex_init(&workers->lock, NULL);
+    pthread_cond_init(&workers->started, NULL);
     workers->descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int failed =
         workers->descriptor < 0 ? -errno : start_all(workers, most < WORKERS ? most : WORKERS);
@@ -190,6 +206,7 @@ void workers_close(struct workers *workers)
         pthread_join(workers->items[i].thread, NULL);
         pthread_cond_destroy(&workers->items[i].wanted);
     }
+    pthread_cond_destroy(&workers->started);
     pthread_mutex_destroy(&workers->lock);
     if (workers->descriptor >= 0)
         close(workers->descriptor);
