@@ -428,9 +428,7 @@ struct prober_facts raw_facts(const struct prober *base)
         .missed = self->missed,
         .walks = raw_can_walk(self),
         .left_out = self->left_out,
-        .link = self->walker   ? self->walker->class->name
-                : self->sender ? self->sender->class->name
-                               : NULL,
+        .link = raw_link_name(self),
         .link_reason = self->reason[0] ? self->reason : NULL,
     };
 }

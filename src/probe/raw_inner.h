@@ -60,5 +60,8 @@ bool raw_passes(int code);
 /* Opens the link that was asked for, or all that there are. Returns 0 or -errno with an error. */
 int raw_links_open(struct raw *self, struct error *error);
 
+/* By which most packets leave, or NULL while none has. */
+const char *raw_link_name(const struct raw *self);
+
 /* Whether the passes can be walked now. */
 bool raw_can_walk(const struct raw *self);

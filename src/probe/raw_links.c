@@ -78,6 +78,23 @@ static int open_walker(struct raw *self, const struct link_class *class,
                  : 0;
 }
 
+/* The first link that can do without any other. */
+static const struct link_class *plain_link(void)
+{
+    size_t i = 0;
+    while (link_classes[i] && (!link_classes[i]->receive || link_classes[i]->walk))
+        i++;
+    return link_classes[i];
+}
+
+const char *raw_link_name(const struct raw *self)
+{
+    if (self->walker && self->walker_stopped)
+        return plain_link()->name; /* one of which the walker has in itself */
+    const struct link *link = self->walker ? self->walker : self->sender;
+    return link ? link->class->name : NULL;
+}
+
 int raw_links_open(struct raw *self, struct error *error)
 {
     const struct link_options options = {
@@ -95,9 +112,8 @@ int raw_links_open(struct raw *self, struct error *error)
         else if (!self->walker || !class->receive) /* it would receive the same twice */
             failed = open_link(self, class, &options, error);
     }
-    for (size_t i = 0; !failed && !self->receiver && link_classes[i]; i++)
-        if (link_classes[i]->receive && !link_classes[i]->walk)
-            failed = open_link(self, link_classes[i], &options, error);
+    if (!failed && !self->receiver)
+        failed = open_link(self, plain_link(), &options, error);
     return failed;
 }
 
