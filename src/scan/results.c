@@ -7,18 +7,13 @@
 #include "base/arena.h"
 #include "base/random.h"
 #include "net/port_bits.h"
+#include "scan/verdicts.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define NO_VERDICT UINT32_MAX
-
-struct verdict {
-    enum port_state state;
-    enum reason reason;
-    struct address from;
-};
 
 /* A port whose verdict is not the host's first one of its state. */
 struct exception {
@@ -51,7 +46,7 @@ struct results {
     const struct plan *plan;
     const struct ledger *ledger;
     enum scan_end end;
-    struct verdict silence;
+    struct result_verdict silence;
 
     results_asked_fn *asked; /* NULL: everything is */
     const void *asked_user;
@@ -64,11 +59,7 @@ struct results {
     size_t *host_slots; /* place in `hosts` plus one, or 0; open addressing by host */
     size_t host_slot_count;
 
-    struct verdict *verdicts;
-    uint32_t verdict_count, verdict_capacity;
-    uint32_t *verdict_slots; /* place in `verdicts` plus one, or 0; open addressing by content */
-    uint32_t verdict_slot_count;
-    struct key key; /* of that: the network chooses the content */
+    struct verdicts verdicts;
 };
 
 static const struct kept_host *kept_of(const struct host_result *host)
@@ -91,9 +82,9 @@ int results_new(const struct plan *plan, const struct ledger *ledger, struct res
     results->plan = plan;
     results->ledger = ledger;
     results->asked_hosts = plan->targets->size;
-    results->key = key_from_seed(random_u64());
+    results->verdicts.key = key_from_seed(random_u64());
     results->silence =
-        (struct verdict){.state = ledger->words.silence, .reason = REASON_NO_RESPONSE};
+        (struct result_verdict){.state = ledger->words.silence, .reason = REASON_NO_RESPONSE};
     *ret_results = results;
     return 0;
 }
@@ -112,8 +103,7 @@ void results_free(struct results *results)
     arena_release(&results->memory);
     free(results->hosts);
     free(results->host_slots);
-    free(results->verdicts);
-    free(results->verdict_slots);
+    verdicts_release(&results->verdicts);
     free(results);
 }
 
@@ -196,64 +186,6 @@ static uint32_t port_of(const struct results *results, uint64_t index)
     return (uint32_t)(index % results->plan->ports->size);
 }
 
-static uint32_t *verdict_slot(const struct results *results, const struct verdict *verdict)
-{
-    const struct address *from = &verdict->from;
-    const uint64_t content[] = {(uint64_t)from->value, (uint64_t)(from->value >> 64),
-                                (uint64_t)verdict->state << 8 | (uint64_t)verdict->reason};
-    uint64_t hash = siphash(&results->key, content, sizeof(content));
-    uint32_t mask = results->verdict_slot_count - 1;
-    uint32_t at = (uint32_t)hash & mask;
-    while (results->verdict_slots[at]) {
-        const struct verdict *other = &results->verdicts[results->verdict_slots[at] - 1];
-        if (other->state == verdict->state && other->reason == verdict->reason &&
-            address_equal(&other->from, from))
-            break;
-        at = (at + 1) & mask;
-    }
-    return &results->verdict_slots[at];
-}
-
-static int verdict_slots_grow(struct results *results)
-{
-    if (results->verdict_count < results->verdict_slot_count / 2)
-        return 0;
-    if (results->verdict_slot_count > UINT32_MAX / 2)
-        return -ENOMEM;
-    uint32_t count = results->verdict_slot_count ? results->verdict_slot_count * 2 : 16;
-    uint32_t *slots = calloc(count, sizeof(*slots));
-    if (!slots)
-        return -ENOMEM;
-    free(results->verdict_slots);
-    results->verdict_slots = slots;
-    results->verdict_slot_count = count;
-    for (uint32_t i = 0; i < results->verdict_count; i++)
-        *verdict_slot(results, &results->verdicts[i]) = i + 1;
-    return 0;
-}
-
-/* The number of a verdict, which is given on its first use. Returns 0 or -ENOMEM. */
-static int verdict_number(struct results *results, const struct verdict *verdict,
-                          uint32_t *ret_number)
-{
-    if (verdict_slots_grow(results) < 0)
-        return -ENOMEM;
-    uint32_t *slot = verdict_slot(results, verdict);
-    if (!*slot) {
-        size_t capacity = results->verdict_capacity;
-        struct verdict *verdicts =
-            grow(results->verdicts, results->verdict_count, &capacity, sizeof(*verdicts));
-        if (!verdicts)
-            return -ENOMEM;
-        results->verdicts = verdicts;
-        results->verdict_capacity = (uint32_t)capacity;
-        verdicts[results->verdict_count++] = *verdict;
-        *slot = results->verdict_count;
-    }
-    *ret_number = *slot - 1;
-    return 0;
-}
-
 /* The details of a host, made when it has none yet. NULL when memory ran out. */
 static struct host_details *take_details(struct results *results, struct host_result *host)
 {
@@ -279,9 +211,9 @@ static int add_not_open(struct results *results, struct host_result *host,
                         const struct port_record *record)
 {
     struct kept_host *kept = (struct kept_host *)host;
-    struct verdict verdict = {record->state, record->reason, record->from};
+    struct result_verdict verdict = {record->state, record->reason, record->from};
     uint32_t number;
-    if (verdict_number(results, &verdict, &number) < 0)
+    if (verdicts_number(&results->verdicts, &verdict, &number) < 0)
         return -ENOMEM;
     if (kept->first[record->state] == NO_VERDICT)
         kept->first[record->state] = number;
@@ -483,7 +415,7 @@ static int compare_groups(const void *one, const void *other)
     return order ? order : address_compare(&left->from, &right->from);
 }
 
-static struct result_group group_of(const struct verdict *verdict, uint64_t count)
+static struct result_group group_of(const struct result_verdict *verdict, uint64_t count)
 {
     return (struct result_group){verdict->state, verdict->reason, verdict->from, (uint32_t)count};
 }
@@ -523,7 +455,7 @@ static int seal_groups(struct results *results, struct host_result *host, uint32
     uint32_t left[STATE_COUNT], at = 0;
     memcpy(left, host->counts, sizeof(left));
     for (size_t i = 0, next; i < count; i = next) {
-        const struct verdict *verdict = &results->verdicts[exceptions[i].verdict];
+        const struct result_verdict *verdict = &results->verdicts.items[exceptions[i].verdict];
         for (next = i; next < count && exceptions[next].verdict == exceptions[i].verdict;)
             next++;
         groups[at++] = group_of(verdict, next - i);
@@ -531,7 +463,7 @@ static int seal_groups(struct results *results, struct host_result *host, uint32
     }
     for (unsigned state = 0; state < STATE_COUNT; state++)
         if (first[state] != NO_VERDICT)
-            groups[at++] = group_of(&results->verdicts[first[state]], left[state]);
+            groups[at++] = group_of(&results->verdicts.items[first[state]], left[state]);
     if (silent)
         groups[at++] = group_of(&results->silence, silent);
     qsort(groups, at, sizeof(*groups), compare_groups);
@@ -679,17 +611,17 @@ static bool is_silent(const struct results *results, const struct host_result *h
 
 /* The verdict of a port that is not open, or NULL when it has none. `exception` is the first one at
  * or after the port. */
-static const struct verdict *verdict_of(const struct results *results,
-                                        const struct host_result *host, uint32_t port,
-                                        enum port_state state, size_t exception)
+static const struct result_verdict *verdict_of(const struct results *results,
+                                               const struct host_result *host, uint32_t port,
+                                               enum port_state state, size_t exception)
 {
     const struct host_details *details = details_of(host);
     uint32_t first = kept_of(host)->first[state];
     if (state == STATE_SILENT)
         return is_silent(results, host, port) ? &results->silence : NULL;
     if (exception < details->exception_count && details->exceptions[exception].port == port)
-        return &results->verdicts[details->exceptions[exception].verdict];
-    return first == NO_VERDICT ? NULL : &results->verdicts[first];
+        return &results->verdicts.items[details->exceptions[exception].verdict];
+    return first == NO_VERDICT ? NULL : &results->verdicts.items[first];
 }
 
 int results_each_port(const struct results *results, const struct host_result *host,
@@ -705,7 +637,8 @@ int results_each_port(const struct results *results, const struct host_result *h
             result = each(user, &host->open[open++]);
         } else {
             enum port_state state = ledger_get(results->ledger, index);
-            const struct verdict *verdict = verdict_of(results, host, port, state, exception);
+            const struct result_verdict *verdict =
+                verdict_of(results, host, port, state, exception);
             if (exception < details->exception_count && details->exceptions[exception].port == port)
                 exception++;
             if (verdict)
