@@ -321,7 +321,8 @@ static struct recall current_recall(const struct scan *scan, unsigned passes)
         most += common / recall.low - common;
     }
     heard += common;
-    recall.known = recall.known && heard > 0;
+    /* Where all that answered have lanes nothing else is left to be known. */
+    recall.known = (recall.known || common <= 0) && heard > 0;
     recall.estimate = heard / (heard + missing);
     recall.low = heard / (heard + most);
     return recall;
@@ -406,6 +407,8 @@ static void summarise(const struct scan *scan, enum scan_end end, struct scan_su
         .unfiltered = counts[STATE_UNFILTERED],
         .undecided = complete ? 0 : silent,
         .errors = book_count_failed(scan),
+        .hosts_given_up = scan->lanes.given_up,
+        .given_up_rate = scan->lanes.given_up_rate,
         .responders_only = scan->ledger.sparse,
         .ledger_size = ledger_size(scan->plan->count),
         .probes = scan->at.probes,

@@ -421,10 +421,10 @@ const char *ask_limit(struct scan *scan)
         facts = scan->class->facts(scan->prober);
     if (!scan->class->stateless || facts.limit)
         return facts.limit;
-    if (scan->lanes.count) {
+    if (scan->lanes.slow) { /* other lanes were a mistake, and took no time worth telling */
         snprintf(scan->limit_text, sizeof(scan->limit_text), "%zu %s that answer%s only so often",
-                 scan->lanes.count, scan->lanes.count == 1 ? "host" : "hosts",
-                 scan->lanes.count == 1 ? "s" : "");
+                 scan->lanes.slow, scan->lanes.slow == 1 ? "host" : "hosts",
+                 scan->lanes.slow == 1 ? "s" : "");
         return scan->limit_text;
     }
     if (scan->steer.limit == STEER_BLIND && scan->packets < (uint64_t)STEER_START)
