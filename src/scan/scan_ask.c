@@ -7,9 +7,10 @@
 #include <stdio.h>
 #include <time.h>
 
-#define WALK 65536      /* positions looked at between two looks at the clock */
-#define EXTRAS 16       /* canaries handed over in one turn */
-#define WALK_BURST 1024 /* probes that are walked in one turn, at most */
+#define WALK 65536       /* positions looked at between two looks at the clock */
+#define EXTRAS 16        /* canaries handed over in one turn */
+#define WALK_RATE 100000 /* a second; below, a walk costs more than the probes in it */
+#define WALK_BURST 1024  /* probes that are walked in one turn, at most */
 #define AWAITED NANOSECONDS_PER_MILLISECOND
 #define WALK_PLACES 2 /* among which there are canaries */
 #define SHORTAGE                                                                                   \
@@ -392,7 +393,8 @@ uint64_t ask_turn(struct scan *scan)
     if (scan->batch_done == scan->batch_count && is_left_behind(scan))
         batch_fill(scan, &scan->left, scan->at.position, true);
     if (scan->batch_done == scan->batch_count) {
-        scan->walking = scan->walks && scan->class->facts(scan->prober).walks;
+        bool fast = scan->pace.rate == 0 || scan->pace.rate >= WALK_RATE;
+        scan->walking = scan->walks && fast && scan->class->facts(scan->prober).walks;
         if (!scan->walking && !is_left_behind(scan)) {
             batch_fill(scan, &scan->at.position, scan->positions, false);
             scan->left = scan->at.position;

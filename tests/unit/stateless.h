@@ -79,6 +79,7 @@ struct world {
     struct scan *scan;
     atomic_bool cancelled;
     uint64_t began, batches, dice, refused;
+    uint64_t walked;        /* probes */
     uint64_t line_free;     /* when the line has carried all that waits */
     struct asking *askings; /* each probe that was taken, in order */
     uint64_t asking_count, asking_room;
@@ -362,6 +363,7 @@ static inline bool fake_walk(struct prober *base, const struct walk *walk)
         note_probe(&probe);
         fake_start(fake, &probe);
         fake->walked.sent++;
+        world.walked++;
     }
     fake->walked.granted += walk->packets;
     return true;

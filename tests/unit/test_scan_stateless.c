@@ -50,6 +50,7 @@ static void a_prober_that_walks_finds_the_same(void **state)
         struct scan_options options = patient();
         options.tries = 3;
         options.recall = 1;
+        options.min_rate = 200000; /* at which walking is worth its while */
         world_init(mixed, 20, 300);
         world.walks = true;
         world.leaves_out = leaves_out;
@@ -64,6 +65,7 @@ static void a_prober_that_walks_finds_the_same(void **state)
             assert_int_equal(count_askings(index, 2, 2), dead);
         }
         assert_int_equal(summary.probes, count_askings(UINT64_MAX, 0, OTHER_TAG));
+        assert_true(2 * world.walked > world.plan.count);
         report_release(&report);
         world_release(NULL);
     }
@@ -299,7 +301,8 @@ static struct truth limited(uint64_t index)
 static void assert_lane(bool walks)
 {
     struct report report;
-    const struct scan_options options = patient();
+    struct scan_options options = patient();
+    options.min_rate = walks ? 200000 : 0;
     world_init(limited, 10, 1000);
     world.walks = walks;
     const struct scan_summary summary = run(&options, &report);
