@@ -153,6 +153,15 @@ class Programs(unittest.TestCase):
         self.assertEqual(done.summary["link"], "xdp")
         self.assertGreater(done.summary["open"], 100)
 
+    def test_it_walks_without_rights(self):
+        words = self.words("--link", "xdp", "--json", "--min-rate", "200K")
+        done = subprocess.run(words, check=True, capture_output=True, encoding="utf-8",
+                              timeout=PATIENCE)  # fmt: skip
+        summary = Records(done.stdout).summary
+        self.assertEqual(summary["link"], "xdp")
+        self.assertNotIn("link_reason", summary)  # it has not stopped on the way
+        self.assertGreater(summary["open"], 100)
+
     def test_each_right_is_needed(self):
         for missing in self.RIGHTS[1:]:
             with self.subTest(missing=missing):
