@@ -154,7 +154,7 @@ class Programs(unittest.TestCase):
         self.assertGreater(done.summary["open"], 100)
 
     def test_it_walks_without_rights(self):
-        words = self.words("--link", "xdp", "--json", "--min-rate", "200K")
+        words = self.words("--link", "xdp", "--json", "--min-rate", "200k")
         done = subprocess.run(words, check=True, capture_output=True, encoding="utf-8",
                               timeout=PATIENCE)  # fmt: skip
         summary = Records(done.stdout).summary
