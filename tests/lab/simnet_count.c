@@ -38,8 +38,9 @@ static bool write_json(FILE *file, const struct counters *counters,
     COUNTERS
 #undef COUNTER
     write_rates(file, counters);
-    uint64_t own =
-        drops->transmit + drops->receive + counters->write_failed + counters->events_exhausted;
+    /* Not what the device counts as dropped on receiving: a scanner's own program may take its
+     * answers there, which counts as that. */
+    uint64_t own = drops->transmit + counters->write_failed + counters->events_exhausted;
     fprintf(file, "  \"late\": %.6f,\n  \"backlog\": %llu,\n", (double)counters->late / 1e9,
             (unsigned long long)counters->backlog);
     fprintf(file, "  \"device_dropped\": %llu,\n  \"device_refused\": %llu,\n",
