@@ -237,7 +237,8 @@ static int add_not_open(struct results *results, struct host_result *host,
  * kept by port, so that among several it counts as one of the last kind. */
 static void forget_failure(struct host_result *host, uint32_t port)
 {
-    uint64_t *failed = details_of(host)->failed;
+    const struct host_details *details = details_of(host);
+    uint64_t *failed = details->failed;
     const uint64_t bit = UINT64_C(1) << port % 64;
     if (!failed || !(failed[port / 64] & bit))
         return;
