@@ -36,6 +36,7 @@ from test_lab_scan import states_of
 BUILT = b"xdp_license" in pathlib.Path(PROGRAM).read_bytes() and os.path.exists(reflector.program())
 SYN_RECEIVED = "03"  # in /proc/net/tcp
 XDP = ("--link", "xdp")
+WALKED = (*XDP, "--min-rate", "100k")  # below it is not worth it, and packet sockets do it
 NETWORKS = {4: "198.19.0.0/20", 6: "fd01::/116"}
 MANY = range(3000, 3400)  # ports, so that there is something to walk
 ONLY_RAW = ["setpriv", "--bounding-set", "-all,+net_raw"]
@@ -60,12 +61,30 @@ def let_poll(namespace, device):
     system(*namespace.prefix, "ethtool", "-K", device, "gro", "on")
 
 
+class Single:
+    """Counts the probes that leave by packet sockets, which alone pass this hook."""
+
+    def __init__(self, namespace, device):
+        self._prefix = namespace.prefix
+        namespace.nft(
+            "table netdev count\ndelete table netdev count\ntable netdev count { chain count { "
+            f"type filter hook egress device {device} priority 0; meta l4proto tcp counter; }}; }}"
+        )
+
+    def count(self):
+        """How many there were."""
+        text = system(*self._prefix, "nft", "-j", "list", "table", "netdev", "count")
+        (rule,) = (item["rule"] for item in json.loads(text)["nftables"] if "rule" in item)
+        return rule["expr"][-1]["counter"]["packets"]
+
+
 class Reflected(unittest.TestCase):
     """Scans of what the reflector plays."""
 
     maxDiff = 2000
     PORTS = "1-64"
-    TARGETS = ("198.19.0.0/25", "fd01::/121")
+    SMALL = "198.19.0.0/25"
+    LARGE = "198.19.0.0/22"  # large enough for XDP to be wanted; takes a while at the least rate
 
     def lab(self, **others):
         """A reflector until the test's end, which looks at checksums."""
@@ -79,7 +98,15 @@ class Reflected(unittest.TestCase):
 
     def words(self, *targets):
         """A scan by XDP."""
-        return ["scan", "--json", "-sS", *XDP, "-p", self.PORTS, *(targets or self.TARGETS[:1])]
+        return ["scan", "--json", "-sS", *WALKED, "-p", self.PORTS, *(targets or [self.SMALL])]
+
+    def whole(self, lab, *words):
+        """What a scan found that came to its end by XDP."""
+        done = run(*words, namespace=lab.namespace)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        found = Found(done.stdout)
+        self.assertEqual((found.summary["link"], found.summary["end"]), ("xdp", "complete"))
+        return found
 
     def wait_until_attached(self, lab, process):
         """Returns the program's number."""
@@ -108,15 +135,14 @@ class Attached(Reflected):
 
     def test_every_state_is_true(self):
         lab, heard = self.lab(), 0
-        for target in self.TARGETS:
-            done = run(*self.words(target), namespace=lab.namespace)
-            self.assertEqual((done.returncode, done.stderr), (0, ""))
-            found = Found(done.stdout)
+        single = Single(lab.namespace, lab.device)
+        for target in (self.SMALL, "fd01::/121"):
+            found = self.whole(lab, *self.words(target))
             self.assertEqual(found.states, self.truth(lab, target))
-            self.assertEqual((found.summary["link"], found.summary["end"]), ("xdp", "complete"))
             heard += found.summary["open"]
         counters = lab.counters()
         self.assertEqual((counters["broken"], counters["others"]), (0, 0))
+        self.assertLess(single.count(), counters["probes"] / 2)
         # Where a queue ran over, an answer was not heard, and asked for again.
         self.assertGreaterEqual(counters["resets"], heard)
         self.assertLessEqual(counters["resets"], counters["syn_acks"])
@@ -125,7 +151,7 @@ class Attached(Reflected):
     def test_killed_at_any_moment(self):
         lab = self.lab()
         for wait in (0, 0.05, random.uniform(0.1, 0.3), 0.5):
-            with start(*self.words(), "--rate", "5k", namespace=lab.namespace,
+            with start(*self.words(self.LARGE), "--rate", "100k", namespace=lab.namespace,
                        stdout=subprocess.DEVNULL) as process:  # fmt: skip
                 number = self.wait_until_attached(lab, process)
                 time.sleep(wait)
@@ -144,19 +170,19 @@ class Attached(Reflected):
 
     def test_interrupted_and_out_of_time(self):
         lab = self.lab()
-        truth = self.truth(lab, self.TARGETS[0])
-        for words, sent in ([], signal.SIGINT), (["--max-time", "1s"], None):
-            with start(*self.words(), "--rate", "3k", *words, namespace=lab.namespace) as process:
+        truth = self.truth(lab, self.LARGE)
+        for words, sent in ([], signal.SIGINT), (["--max-time", "400ms"], None):
+            with start(*self.words(self.LARGE), "--rate", "100k", *words,
+                       namespace=lab.namespace) as process:  # fmt: skip
                 number = self.wait_until_attached(lab, process)
+                lines = [process.stdout.readline() for _ in range(1000 if sent else 0)]
                 if sent:
-                    time.sleep(0.7)
                     process.send_signal(sent)
-                found = Found(process.communicate(timeout=PATIENCE)[0])
+                found = Found("".join([*lines, *process.stdout.readlines()]))
             end, status = ("interrupted", 128 + sent) if sent else ("timed-out", 1)
             self.assertEqual((found.summary["end"], process.returncode), (end, status))
-            told = found.states
-            self.assertEqual(told, {key: truth[key] for key in told})
-            self.assertGreater(len(told), 0)
+            self.assertEqual(found.states, {key: truth[key] for key in found.states})
+            self.assertEqual(found.summary["undecided"], len(truth) - len(found.states))
             self.assertGreater(found.summary["undecided"], 0)
             self.assert_gone(lab, number)
 
@@ -168,8 +194,7 @@ class Attached(Reflected):
         self.assertEqual(Found(refused.stdout).summary["end"], "failed")
         self.assertIn(f"{lab.device} already has an XDP program (id {number})", refused.stderr)
         self.assertEqual(refused.stderr.count("\n"), 1)
-        target = "198.19.0.0/21"  # large enough for it to be wanted
-        done = run("scan", "--json", "-sS", "-p", self.PORTS, target, namespace=lab.namespace)
+        done = run("scan", "--json", "-sS", "-p", self.PORTS, self.LARGE, namespace=lab.namespace)
         self.assertEqual(done.returncode, 0)
         self.assertEqual(
             done.stderr,
@@ -182,20 +207,20 @@ class Attached(Reflected):
     def test_two_at_a_time(self):
         """The second one is refused as anybody would be, and the first goes on."""
         lab = self.lab()
-        with start(*self.words(), "--rate", "10k", namespace=lab.namespace) as process:
+        with start(*self.words(self.LARGE), "--rate", "100k", namespace=lab.namespace) as process:
             number = self.wait_until_attached(lab, process)
             second = run(*self.words(), namespace=lab.namespace)
             self.assertEqual(second.returncode, 3)
             self.assertIn(f"(id {number})", second.stderr)
             found = Found(process.communicate(timeout=PATIENCE)[0])
-        self.assertEqual(found.states, self.truth(lab, self.TARGETS[0]))
+        self.assertEqual(found.states, self.truth(lab, self.LARGE))
 
     def test_without_the_rights(self):
         lab = self.lab()
         prefix = [*lab.prefix, *ONLY_RAW, PROGRAM]
         for words, status, link in (
             (self.words(), 3, None),
-            (["scan", "--json", "-sS", "-p", self.PORTS, "198.19.0.0/21"], 0, "packet"),
+            (["scan", "--json", "-sS", "-p", self.PORTS, self.LARGE], 0, "packet"),
         ):
             done = subprocess.run([*prefix, *words], capture_output=True, encoding="utf-8",
                                   timeout=PATIENCE, check=False)  # fmt: skip
@@ -208,17 +233,54 @@ class Attached(Reflected):
 
     def test_a_device_that_fails(self):
         """Nothing leaves, from some moment on, and no port is silent because of that."""
-        lab, target = self.lab(), "198.19.0.0/28"
+        lab, target = self.lab(), self.LARGE
         truth = self.truth(lab, target)
-        with start(*self.words(target), "--rate", "500", namespace=lab.namespace) as process:
+        with start(*self.words(target), "--rate", "100k", namespace=lab.namespace) as process:
             self.wait_until_attached(lab, process)
-            time.sleep(0.5)
+            time.sleep(0.2)
             lab.namespace.ip("link", "set", "dev", lab.device, "down")
             found = Found(process.communicate(timeout=PATIENCE)[0])
         self.assertEqual(process.returncode, 1)
         self.assertEqual(found.states, {key: truth[key] for key in found.states})
         self.assertEqual(found.summary["filtered"], 0)
         self.assertGreater(found.summary["errors"], 0)
+
+
+@unittest.skipUnless(BUILT, "built without XDP")
+@need("ip", "nsenter", "ethtool")
+class Parts(Reflected):
+    """Scans that are killed and resumed, or done in parts."""
+
+    def setUp(self):
+        stack = contextlib.ExitStack()
+        self.addCleanup(stack.close)
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="porthole-"))
+        self.checkpoint = pathlib.Path(directory, "scan.ckpt")
+
+    def test_killed_and_resumed(self):
+        lab = self.lab()
+        truth = self.truth(lab, self.LARGE)
+        for after in (0.2, random.uniform(0, 0.6)):
+            with start(*self.words(self.LARGE), "--rate", "100k", "--checkpoint", self.checkpoint,
+                       namespace=lab.namespace, stdout=subprocess.DEVNULL) as process:  # fmt: skip
+                self.wait_until_attached(lab, process)
+                while not self.checkpoint.exists():
+                    self.assertIsNone(process.poll())
+                time.sleep(after)
+                process.kill()
+            resumed = self.whole(lab, "scan", "--resume", self.checkpoint)
+            self.assertFalse(self.checkpoint.exists())
+            self.assertEqual(resumed.states, truth)
+
+    def test_shards(self):
+        """One after the other, because a device has room for one program."""
+        lab, states, told = self.lab(), {}, 0
+        for shard in ("1/2", "2/2"):
+            found = self.whole(lab, *self.words(self.LARGE), "--seed", "7", "--shard", shard)
+            states |= found.states
+            told += len(found.states)
+        self.assertEqual(told, len(states))
+        self.assertEqual(states, self.truth(lab, self.LARGE))
 
 
 @unittest.skipUnless(BUILT, "built without XDP")
@@ -236,24 +298,10 @@ class Techniques(test_techniques.Router):
                          "dev", self.device)  # fmt: skip
 
     def ask(self, technique, hosts, *words, status=0):
-        return super().ask(technique, hosts, *XDP, *words, status=status)
+        return super().ask(technique, hosts, *WALKED, *words, status=status)
 
     def refuse(self, technique, hosts, *words):
-        return super().refuse(technique, hosts, *XDP, *words)
-
-    def count_single(self):
-        """Begins to count the probes that leave by packet sockets: only those pass this hook."""
-        self.here.nft(
-            "table netdev count\ndelete table netdev count\ntable netdev count { chain count { "
-            f"type filter hook egress device {self.device} priority 0; "
-            "meta l4proto tcp counter; }; }"
-        )
-
-    def counted(self):
-        """How many there were."""
-        text = system(*self.here.prefix, "nft", "-j", "list", "table", "netdev", "count")
-        (rule,) = (item["rule"] for item in json.loads(text)["nftables"] if "rule" in item)
-        return rule["expr"][-1]["counter"]["packets"]
+        return super().refuse(technique, hosts, *WALKED, *words)
 
     def test_every_rule(self):
         states = self.obey_rules(self.router, "forward")
@@ -262,11 +310,11 @@ class Techniques(test_techniques.Router):
         for technique in test_techniques.TECHNIQUES:
             for name, family in FAMILIES.items():
                 with self.subTest(technique, family=name):
-                    self.count_single()
+                    single = Single(self.here, self.device)
                     known = states[name] | dict.fromkeys(MANY, CLOSED)
                     found = self.ask(technique, {family.behind: known})
                     self.assertEqual(found.summary["link"], "xdp")
-                    walked = found.summary["packets"] - self.counted()
+                    walked = found.summary["packets"] - single.count()
                     self.assertGreater(walked, len(known) // 2)
 
 
@@ -390,7 +438,7 @@ class Server(unittest.TestCase):
 
     def check(self, version):
         """A scan that finds what there is, all of which answers."""
-        done = run("scan", "--json", "-sS", *XDP, "-p", self.ALL, NETWORKS[version],
+        done = run("scan", "--json", "-sS", *WALKED, "-p", self.ALL, NETWORKS[version],
                    namespace=self.here)  # fmt: skip
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         found = Found(done.stdout)
