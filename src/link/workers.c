@@ -74,7 +74,7 @@ static void book(struct workers *workers, const struct walk *walk, uint64_t sent
 {
     workers->facts.granted += walk->packets;
     workers->facts.sent += sent;
-    if (failed && !workers->facts.code)
+    if (failed)
         workers->facts.code = -failed;
 }
 

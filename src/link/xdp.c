@@ -23,10 +23,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TAKEN 64        /* answers taken from the ring at a time, at most */
-#define LOOK_FIRST 1024 /* probes after which the device is asked how many it has sent, */
-#define LOOK_SENT 16384 /* and then again; */
-#define LOOK_SHARE 4    /* one in so many is too few */
+#define TAKEN 64 /* answers taken from the ring at a time, at most */
+#define CARRIER_LOOK (20 * NANOSECONDS_PER_MILLISECOND)
+#define CARRIER_LOOKS 300 /* six seconds */
+#define LOOK_FIRST 1024   /* probes after which the device is asked how many it has sent, */
+#define LOOK_SENT 16384   /* and then again; */
+#define LOOK_SHARE 4      /* one in so many is too few */
 #define LOOK_PERIOD (100 * NANOSECONDS_PER_MILLISECOND) /* in which what was sent has left */
 
 struct xdp {
@@ -73,6 +75,14 @@ static int attach_error(const struct interface *interface, int code, struct erro
     return error_set(error, code, "%s takes no XDP program: %s", interface->name, strerror(code));
 }
 
+/* Many a driver resets its device for a program, and is without a carrier for a second or three. */
+static void await_carrier(const struct device *device)
+{
+    const struct timespec moment = {.tv_nsec = CARRIER_LOOK};
+    for (unsigned i = 0; i < CARRIER_LOOKS && !device_is_running(device); i++)
+        nanosleep(&moment, NULL);
+}
+
 /* In the driver where it can, otherwise behind it. The kernel detaches when the descriptor closes,
  * however this process ends. */
 static int attach(struct xdp *self, struct error *error)
@@ -83,8 +93,10 @@ static int attach(struct xdp *self, struct error *error)
         LIBBPF_OPTS(bpf_link_create_opts, options, .flags = modes[i]);
         self->attachment = bpf_link_create(self->program.descriptor, (int)self->interface->index,
                                            BPF_XDP, &options);
-        if (self->attachment >= 0)
+        if (self->attachment >= 0) {
+            await_carrier(self->device);
             return 0;
+        }
         code = -self->attachment;
         if (code == EBUSY || code == EEXIST)
             break;
@@ -296,7 +308,7 @@ static size_t take_answers(struct xdp *self, struct incoming *packets, size_t ro
 
 static size_t take_all(struct xdp *self, struct incoming *packets, size_t room)
 {
-    size_t count = take_answers(self, packets, room);
+    size_t count = take_answers(self, packets, room - room / 4); /* so that neither starves */
     return count + link_packet.receive(self->packet, 0, packets + count, room - count);
 }
 

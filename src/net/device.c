@@ -8,6 +8,7 @@
 #include <linux/genetlink.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,7 +92,30 @@ bool device_sends_xdp(const struct device *device)
     return features & NETDEV_XDP_ACT_NDO_XMIT;
 }
 
-/* ---- what it has done ---- */
+/* ---- what it does ---- */
+
+static int take_running(void *user, const struct nlmsghdr *message)
+{
+    struct ifinfomsg body;
+    if (message->nlmsg_type == RTM_NEWLINK && netlink_body(message, &body, sizeof(body)))
+        *(bool *)user = body.ifi_flags & IFF_RUNNING;
+    return 0;
+}
+
+static int ask_link(const struct device *device, netlink_fn *each, void *user)
+{
+    const struct ifinfomsg body = {.ifi_family = AF_UNSPEC, .ifi_index = (int)device->interface};
+    union netlink_request request;
+    int refusal;
+    netlink_request_start(&request, RTM_GETLINK, 0, &body, sizeof(body));
+    return netlink_ask(device->netlink, &request, each, user, &refusal);
+}
+
+bool device_is_running(const struct device *device)
+{
+    bool running = true;
+    return ask_link(device, take_running, &running) != 0 || running;
+}
 
 struct sent {
     uint64_t packets;
@@ -111,12 +135,8 @@ static int take_sent(void *user, const struct nlmsghdr *message)
 
 bool device_sent(const struct device *device, uint64_t *ret_packets)
 {
-    const struct ifinfomsg body = {.ifi_family = AF_UNSPEC, .ifi_index = (int)device->interface};
-    union netlink_request request;
     struct sent sent = {0};
-    int refusal;
-    netlink_request_start(&request, RTM_GETLINK, 0, &body, sizeof(body));
-    if (netlink_ask(device->netlink, &request, take_sent, &sent, &refusal) != 0 || !sent.known)
+    if (ask_link(device, take_sent, &sent) != 0 || !sent.known)
         return false;
     *ret_packets = sent.packets;
     return true;

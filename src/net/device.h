@@ -16,5 +16,8 @@ void device_close(struct device *device);
  * before 6.3 do not say, and then it is taken to. Needs another socket for a moment. */
 bool device_sends_xdp(const struct device *device);
 
+/* Whether it is up and has its carrier (IFF_RUNNING); true when the kernel does not answer. */
+bool device_is_running(const struct device *device);
+
 /* How many packets it has sent, of whomever. Returns false when the kernel does not answer. */
 bool device_sent(const struct device *device, uint64_t *ret_packets);

@@ -23,7 +23,7 @@ struct outgoing {
     struct address to;                     /* the packet's destination, with its scope */
 };
 
-/* A packet that came. `bytes` belong to the link and hold until release(). */
+/* A packet that came. `bytes` belong to the link. */
 struct incoming {
     const unsigned char *bytes; /* the IP packet, or the ARP one */
     uint32_t length;
@@ -78,7 +78,8 @@ struct link_class {
     size_t (*send)(struct link *link, const struct outgoing *packets, size_t count, int *ret_code);
 
     /* NULL: a link that only sends. Waits until something came, `wait` nanoseconds have passed or a
-     * signal came; writes up to `room` packets and returns how many. They hold until release(). */
+     * signal came; writes up to `room` packets and returns how many. They hold until release() or
+     * the next call. */
     size_t (*receive)(struct link *link, uint64_t wait, struct incoming *packets, size_t room);
     void (*release)(struct link *link);
 

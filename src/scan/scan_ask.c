@@ -10,6 +10,7 @@
 #define WALK 65536       /* positions looked at between two looks at the clock */
 #define EXTRAS 16        /* canaries handed over in one turn */
 #define WALK_RATE 100000 /* a second; below, a walk costs more than the probes in it */
+#define WALK_MOST 1e6    /* positions, which takes some 60 ms when nearly all of them are known */
 #define WALK_BURST 1024  /* probes that are walked in one turn, at most */
 #define AWAITED NANOSECONDS_PER_MILLISECOND
 #define WALK_PLACES 2 /* among which there are canaries */
@@ -195,20 +196,21 @@ static void steer(struct scan *scan)
 static bool walk_on(struct scan *scan, uint32_t allowed)
 {
     struct walk walk = pass_walk(scan, scan->at.pass);
-    uint64_t length = (uint64_t)ceil(allowed / scan->silent_share);
+    double length = fmin(ceil(allowed / scan->silent_share), WALK_MOST);
     if (!allowed || scan->at.position == scan->positions)
         return true;
     walk.position = scan->at.position;
-    if (length < walk.end - walk.position)
-        walk.end = walk.position + length;
-    walk.packets = allowed;
+    if (length < (double)(walk.end - walk.position))
+        walk.end = walk.position + (uint64_t)length;
+    double packets = ceil((double)(walk.end - walk.position) * scan->silent_share);
+    walk.packets = packets < allowed ? (uint32_t)packets : allowed;
     uint64_t now = clock_monotonic();
     if (!scan->class->walk(scan->prober, &walk))
         return false;
     sent_log_add(&scan->log, scan->at.pass, walk.position, now);
     scan->at.position = walk.end;
     scan->sent = scan->clock;
-    pace_spend(&scan->pace, allowed);
+    pace_spend(&scan->pace, walk.packets);
     return true;
 }
 

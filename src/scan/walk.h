@@ -32,5 +32,5 @@ struct walk_facts {
     uint64_t sent;    /* and were sent */
     unsigned active;  /* that have not ended */
     uint64_t oldest;  /* the first position of any of them, or UINT64_MAX */
-    int code;         /* positive errno that one has met; 0: none */
+    int code;         /* positive errno that one has met last; 0: none */
 };
