@@ -151,26 +151,26 @@ static void await_all(struct workers *workers)
     pthread_mutex_unlock(&workers->lock);
 }
 
-/* Starts them on all processors that we may run on but for the first. */
-static int start_all(struct workers *workers, unsigned most)
+/* Starts them on all processors that we may run on but for the first ones. */
+static int start_all(struct workers *workers, unsigned spared, unsigned most)
 {
     cpu_set_t allowed;
-    bool first = true;
     int failed = 0;
     if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
         return 0; /* more processors than fit: one thread does */
     for (unsigned i = 0; i < CPU_SETSIZE && workers->count < most && !failed; i++) {
         if (!CPU_ISSET(i, &allowed))
             continue;
-        if (!first)
+        if (spared > 0)
+            spared--;
+        else
             failed = start(workers, i);
-        first = false;
     }
     await_all(workers);
     return failed;
 }
 
-int workers_open(unsigned most, worker_fn *walk,
+int workers_open(unsigned spared, unsigned most, worker_fn *walk,
                  void (*on_start)(void *user, unsigned number, unsigned processor), void *user,
                  struct workers **ret_workers)
 {
@@ -183,8 +183,9 @@ int workers_open(unsigned most, worker_fn *walk,
     pthread_mutex_init(&workers->lock, NULL);
     pthread_cond_init(&workers->started, NULL);
     workers->descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int failed =
-        workers->descriptor < 0 ? -errno : start_all(workers, most < WORKERS ? most : WORKERS);
+    int failed = workers->descriptor < 0
+                     ? -errno
+                     : start_all(workers, spared, most < WORKERS ? most : WORKERS);
     if (failed) {
         workers_close(workers);
         return failed;

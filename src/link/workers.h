@@ -13,10 +13,10 @@ typedef int worker_fn(void *user, unsigned number, const struct walk *walk,
 
 struct workers;
 
-/* Starts a worker for each processor that this process may run on but for one, `most` and WORKERS
- * at most. None for a single processor: then workers_give() does the work itself. `on_start`, which
- * may be NULL, is told which processor a worker has, before it walks. Returns 0 or -errno. */
-int workers_open(unsigned most, worker_fn *walk,
+/* Starts a worker for each processor that this process may run on but for `spared` of them, `most`
+ * and WORKERS at most. Where there are no more, workers_give() does the work itself. `on_start`,
+ * which may be NULL, is told which processor a worker has, before it walks. Returns 0 or -errno. */
+int workers_open(unsigned spared, unsigned most, worker_fn *walk,
                  void (*on_start)(void *user, unsigned number, unsigned processor), void *user,
                  struct workers **ret_workers);
 void workers_close(struct workers *workers); /* also of NULL; ends what they do first */

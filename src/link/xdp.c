@@ -26,6 +26,7 @@
 #define TAKEN 64 /* answers taken from the ring at a time, at most */
 #define CARRIER_LOOK (20 * NANOSECONDS_PER_MILLISECOND)
 #define CARRIER_LOOKS 300 /* six seconds */
+#define SPARED 2          /* processors: to hear and book, and for what the kernel receives */
 #define LOOK_FIRST 1024   /* probes after which the device is asked how many it has sent, */
 #define LOOK_SENT 16384   /* and then again; */
 #define LOOK_SHARE 4      /* one in so many is too few */
@@ -137,7 +138,7 @@ static int open_all(struct xdp *self, const struct link_options *options, struct
     self->ring = ring_buffer__new(self->program.answers, take_record, self, NULL);
     if (!self->ring)
         return error_set(error, errno, "no ring for answers: %s", strerror(errno));
-    failed = workers_open(XDP_WALKERS - 1, walk_as, assign, self, &self->workers);
+    failed = workers_open(SPARED, XDP_WALKERS - 1, walk_as, assign, self, &self->workers);
     if (failed)
         return error_set(error, -failed, "no threads to walk: %s", strerror(-failed));
     return attach(self, error);
@@ -287,14 +288,16 @@ static bool is_unfinished(const unsigned char *ip, uint32_t length, uint16_t pro
     return stored == expected;
 }
 
+/* Behind those that have been taken already. */
 static size_t take_answers(struct xdp *self, struct incoming *packets, size_t room)
 {
-    self->taken_count = 0;
-    self->taken_most = room < TAKEN ? (unsigned)room : TAKEN;
-    if (self->taken_most)
+    const unsigned first = self->taken_count;
+    const size_t left = TAKEN - first;
+    self->taken_most = first + (unsigned)(room < left ? room : left);
+    if (self->taken_most > first)
         ring_buffer__consume(self->ring);
-    for (unsigned i = 0; i < self->taken_count; i++)
-        packets[i] = (struct incoming){
+    for (unsigned i = first; i < self->taken_count; i++)
+        *packets++ = (struct incoming){
             .bytes = self->taken[i].bytes,
             .length = self->taken[i].length,
             .time = self->taken[i].time,
@@ -303,13 +306,16 @@ static size_t take_answers(struct xdp *self, struct incoming *packets, size_t ro
             .verified =
                 is_unfinished(self->taken[i].bytes, self->taken[i].length, self->taken[i].protocol),
         };
-    return self->taken_count;
+    return self->taken_count - first;
 }
 
+/* Leaves some of the room to the packet sockets, and takes what they leave. */
 static size_t take_all(struct xdp *self, struct incoming *packets, size_t room)
 {
-    size_t count = take_answers(self, packets, room - room / 4); /* so that neither starves */
-    return count + link_packet.receive(self->packet, 0, packets + count, room - count);
+    self->taken_count = 0;
+    size_t count = take_answers(self, packets, room - room / 4);
+    count += link_packet.receive(self->packet, 0, packets + count, room - count);
+    return count + take_answers(self, packets + count, room - count);
 }
 
 static size_t xdp_receive(struct link *link, uint64_t wait, struct incoming *packets, size_t room)

@@ -252,7 +252,8 @@ bool canaries_judge(struct canaries *canaries, uint64_t now, uint64_t grace,
 {
     while (canaries->judged < canaries->epoch) {
         struct canary_epoch *epoch = &canaries->epochs[canaries->judged % CANARY_EPOCHS];
-        if (epoch->valid && epoch->heard < epoch->asked && now - epoch->ended < grace)
+        if (epoch->valid && epoch->heard < epoch->asked &&
+            (now < epoch->ended || now - epoch->ended < grace))
             return false;
         uint8_t tag = tag_of(canaries->judged++);
         if (!epoch->valid || epoch->ended <= epoch->began)

@@ -259,8 +259,12 @@ static int collect(struct scan *scan, uint64_t wait, size_t *ret_count)
     int failed = 0;
     *ret_count = 0;
     for (unsigned round = 0; !failed && count == REPLIES && round < ROUNDS; round++) {
+        uint64_t before = clock_monotonic();
         count = scan->class->collect(scan->prober, round ? 0 : wait, replies, REPLIES);
         scan->clock = clock_monotonic();
+        scan->heard = count == 0 ? scan->clock : before;
+        if (count == REPLIES && replies[count - 1].time)
+            scan->heard = replies[count - 1].time; /* there may be more */
         failed = take_replies(scan, replies, count);
         *ret_count += count;
     }

@@ -183,7 +183,8 @@ static void steer(struct scan *scan)
     ask_patience(scan);
     scan->canaries.sparing = scan->steer.limit == STEER_CEILING;
     canaries_turn(&scan->canaries, scan->clock, epoch_length(scan));
-    while (canaries_judge(&scan->canaries, scan->clock, scan->slowest, &epoch)) {
+    /* By what has been read: an answer that waits for us while we are busy is not late. */
+    while (canaries_judge(&scan->canaries, scan->heard, scan->slowest, &epoch)) {
         if (!steer_judge(&scan->steer, &epoch))
             continue;
         canaries_restart(&scan->canaries, scan->steer.rate, scan->clock);

@@ -74,6 +74,7 @@ struct scan {
     uint64_t packets, refused, missed; /* facts of the prober that have been counted */
 
     uint64_t clock;          /* monotonic, read once a turn */
+    uint64_t heard;          /* monotonic: what came before has been taken */
     uint64_t wall_offset;    /* wall clock minus monotonic */
     uint64_t began;          /* monotonic */
     uint64_t elapsed_before; /* of the runs that were resumed */

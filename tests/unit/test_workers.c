@@ -80,7 +80,7 @@ static void assert_all_done(unsigned most)
 {
     struct scene scene = {0};
     struct workers *workers;
-    assert_int_equal(workers_open(most, walk, on_start, &scene, &workers), 0);
+    assert_int_equal(workers_open(1, most, walk, on_start, &scene, &workers), 0);
     assert_true(scene.started <= most);
     for (uint64_t position = 0; position < POSITIONS; position += STEP)
         while (!give(workers, position)) {
@@ -109,7 +109,7 @@ static void they_take_no_more_than_they_can_do(void **state)
     struct scene scene = {.held = true};
     struct workers *workers;
     (void)state;
-    assert_int_equal(workers_open(1, walk, on_start, &scene, &workers), 0);
+    assert_int_equal(workers_open(1, 1, walk, on_start, &scene, &workers), 0);
     if (scene.started == 0) {
         workers_close(workers);
         skip(); /* a single processor: nothing is ever waited for */
@@ -129,7 +129,7 @@ static void a_failure_is_told(void **state)
     struct scene scene = {.fails = -EPERM};
     struct workers *workers;
     (void)state;
-    assert_int_equal(workers_open(2, walk, on_start, &scene, &workers), 0);
+    assert_int_equal(workers_open(1, 2, walk, on_start, &scene, &workers), 0);
     assert_true(give(workers, STEP));
     assert_int_equal(finish(workers).code, 0);
     assert_true(give(workers, 0));
@@ -143,7 +143,7 @@ static void they_end_in_the_midst_of_it(void **state)
     struct scene scene = {0};
     struct workers *workers;
     (void)state;
-    assert_int_equal(workers_open(3, walk, on_start, &scene, &workers), 0);
+    assert_int_equal(workers_open(1, 3, walk, on_start, &scene, &workers), 0);
     for (uint64_t position = 0; position < POSITIONS && give(workers, position);)
         position += STEP;
     workers_close(workers);
