@@ -26,7 +26,7 @@
 #define TAKEN 64 /* answers taken from the ring at a time, at most */
 #define CARRIER_LOOK (20 * NANOSECONDS_PER_MILLISECOND)
 #define CARRIER_LOOKS 300 /* six seconds */
-#define SPARED 2          /* processors: to hear and book, and for what the kernel receives */
+#define SPARED 1          /* processor, for hearing and booking */
 #define LOOK_FIRST 1024   /* probes after which the device is asked how many it has sent, */
 #define LOOK_SENT 16384   /* and then again; */
 #define LOOK_SHARE 4      /* one in so many is too few */
