@@ -11,7 +11,7 @@
 #define XDP_FRAME_SIZE (8 * XDP_FRAME_WORDS)
 #define XDP_SHORT 64             /* bytes of an answer that most have room in */
 #define XDP_LONG 256             /* and of an ICMP error; longer ones are left to the kernel */
-#define XDP_RING_SIZE (16 << 20) /* bytes of answers that wait for us */
+#define XDP_RING_SIZE (32 << 20) /* bytes of answers that wait for us */
 #define XDP_STATES_PER_WORD 32   /* as in scan/ledger.h */
 
 /* Addresses are two words, the first of which holds the first eight bytes; those of IPv4 are in the
