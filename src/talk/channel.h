@@ -35,6 +35,10 @@ struct channel_class {
      * channel that can only be closed as a whole does nothing. */
     int (*shut)(struct channel *channel);
 
+    /* How many written bytes the other side has not acknowledged yet; NULL where that is not known.
+     */
+    size_t (*unsent)(const struct channel *channel);
+
     /* Closes. `abort`: as a failure that the other side notices (a RST), not as an end. */
     void (*free)(struct channel *channel, bool abort);
 };
@@ -48,6 +52,9 @@ struct channel {
 
     /* A read is one datagram, a write makes one: boundaries mean something. */
     bool messages;
+
+    /* One connection in both directions: when writing fails, what came before is still read. */
+    bool connected;
 
     /* Is a person there? Then what arrives is shown at once, and the other side's end is the end.
      */

@@ -62,3 +62,10 @@ void pair_free(struct pair *pair, bool abort);
 
 /* Bytes handed on so far, as they were read. */
 uint64_t pair_bytes(const struct pair *pair, enum pair_direction direction);
+
+/* Which channel it was that failed, after PAIR_FAILED. */
+enum pair_side {
+    PAIR_FIRST,
+    PAIR_SECOND,
+};
+enum pair_side pair_guilty(const struct pair *pair);
