@@ -34,7 +34,10 @@ struct endpoint {
 int endpoint_parse(const char *text, enum endpoint_role role, struct endpoint *ret_endpoint,
                    enum address_family *ret_family, struct error *error);
 
-/* HOST and PORT as two words, as `connect` takes them. Same errors. */
+/* HOST and PORT as two words, as `connect` takes them. An IPv6 address may have its brackets. A
+ * Unix socket's path is the host, and `port` is NULL. An endpoint that listens may have no host
+ * (NULL or
+ * ""). Same errors, into the word in question. */
 int endpoint_from_words(enum endpoint_kind kind, enum endpoint_role role, const char *host,
                         const char *port, struct endpoint *ret_endpoint, struct error *error);
 
