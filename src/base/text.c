@@ -293,10 +293,12 @@ static size_t character_length(unsigned char lead)
     return 0;
 }
 
-/* The length of the well-formed UTF-8 character (Unicode 15, table 3-7) at the start of `length`
- * bytes, and its code point; 0 when there is none. */
-static size_t decode_character(const unsigned char *bytes, size_t length, uint32_t *ret_point)
+/* Well-formed: as table 3-7 of Unicode 15 has it. */
+size_t text_decode(const void *text, size_t length, uint32_t *ret_point)
 {
+    const unsigned char *bytes = text;
+    if (length == 0)
+        return 0;
     size_t needed = character_length(bytes[0]);
     if (needed == 0 || needed > length)
         return 0;
@@ -333,7 +335,7 @@ size_t text_escape(const void *bytes, size_t length, char *escaped, size_t size)
     for (size_t at = 0; at < length;) {
         char shown[4 * 4 + 1]; /* one character, each byte of it as \xNN at worst */
         uint32_t point;
-        size_t taken = decode_character(from + at, length - at, &point);
+        size_t taken = text_decode(from + at, length - at, &point);
         size_t width;
         if (taken == 0 || is_unprintable(point)) {
             taken = taken ? taken : 1;

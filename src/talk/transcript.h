@@ -4,6 +4,8 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "talk/pair.h"
+#include "talk/peer.h"
+#include "talk/tls.h"
 
 /* ---- hex ---- */
 
@@ -20,18 +22,52 @@ void hex_view_add(struct hex_view *view, enum pair_direction direction, const vo
 
 /* ---- records: JSON Lines, docs/records.md ---- */
 
-/* Adds the line of a "data" record: {"type":"data","time":…,"direction":"sent"|"received",
- * "length":…,"text":…} where the bytes are printable UTF-8 (with \t, \r and \n), else "base64" in
- * place of "text". `connection` numbers the connections of a listener from 1; 0 leaves it out. */
-void transcript_add_data(struct buffer *lines, uint64_t wall, uint64_t connection,
+/* Each adds one line, or marks the buffer as failed. `wall` is clock_wall(); `number` that of a
+ * listener's connection, from 1, 0 leaves it out. */
+
+/* {"type":"data","time":…,"direction":"sent"|"received","length":…,"text":…} where the bytes are
+ * printable UTF-8 (with \t, \r and \n), else "base64" in place of "text". Each call is judged by
+ * itself: a character that was cut in two makes base64 of these two reads. */
+void transcript_add_data(struct buffer *lines, uint64_t wall, uint64_t number,
                          enum pair_direction direction, const void *bytes, size_t length);
 
-/* Reads one line back. Returns 0 for a "data" record (the bytes are added to `bytes`), 1 for a
- * record of another type, or -EINVAL with an error that has the column. Lines are hostile. */
+/* Who talks to whom, from when both are there: TLS and proxies are done. */
+struct transcript_connection {
+    uint64_t number;
+    bool accepted;                     /* they came to us; else we dialled */
+    const char *protocol;              /* "tcp", "udp", "tls", "unix" */
+    struct peer local;                 /* PEER_NONE leaves it out */
+    struct peer remote;                /* the same */
+    const char *name;                  /* by which the other side was called; NULL: by none */
+    const struct tls_description *tls; /* NULL: none */
+};
+void transcript_add_connection(struct buffer *lines, uint64_t wall,
+                               const struct transcript_connection *connection);
+
+/* How it ended; or that it could not begin, which is PAIR_FAILED without a connection before. */
+struct transcript_end {
+    uint64_t number;
+    enum pair_outcome outcome;
+    const struct error *error; /* of PAIR_FAILED; NULL or `code` 0 leaves it out */
+    uint64_t sent, received;   /* bytes */
+    uint64_t duration;         /* nanoseconds */
+};
+void transcript_add_end(struct buffer *lines, uint64_t wall, const struct transcript_end *end);
+
+/* An address on which somebody listens now; one who came and was turned away, and why. */
+void transcript_add_listening(struct buffer *lines, uint64_t wall, const struct peer *local,
+                              const char *protocol);
+void transcript_add_denied(struct buffer *lines, uint64_t wall, const struct peer *remote,
+                           const char *reason);
+
+/* Reads one line back, with or without its line end. Returns 0 for a "data" record (the bytes are
+ * added to `bytes`), 1 for a record of another type, -EINVAL with an error that has the column, or
+ * -ENOMEM. Lines are hostile; a `time` and a `length` may be left out by those who write by hand.
+ */
 struct transcript_data {
     enum pair_direction direction;
-    uint64_t wall;
-    uint64_t connection;
+    uint64_t wall;   /* 0: not said */
+    uint64_t number; /* 0: not said */
 };
 int transcript_read(const char *line, size_t length, struct transcript_data *ret_data,
                     struct buffer *bytes, struct error *error);
