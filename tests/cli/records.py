@@ -2,10 +2,12 @@
 
     records = records.parse(run.stdout)      # each valid by itself, or AssertionError
     records.check_scan(records)              # and together they are one whole scan
+    records.check_conversations(records)     # or whole conversations
 
 As a program it does both with files: `python3 tests/cli/records.py FILE…`.
 """
 
+import base64
 import collections
 import json
 import pathlib
@@ -16,6 +18,7 @@ import jsonschema
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCHEMA_FILE = ROOT / "docs" / "records.schema.json"
 STATES = ("open", "closed", "filtered", "unfiltered", "open|filtered")
+CONVERSATION = ("connection", "data", "end")
 POSSIBLY_OPEN = ("open", "unfiltered", "open|filtered")  # what --open shows
 
 
@@ -187,12 +190,54 @@ def check_scan(records, open_only=None):
     check_summary(records, open_only)
 
 
+def said(record):
+    """The bytes of a data record."""
+    if "text" in record:
+        return record["text"].encode()
+    return base64.b64decode(record["base64"], validate=True)
+
+
+def streams(records, connection=None):
+    """All that was sent and all that was received in one conversation."""
+    told = [r for r in of_type(records, "data") if r.get("connection") == connection]
+    return tuple(
+        b"".join(said(record) for record in told if record["direction"] == direction)
+        for direction in ("sent", "received")
+    )
+
+
+def check_conversation(records, connection=None, whole=True):
+    """connection, data*, end, which agree; where there are no data records none is missed. `whole`
+    is False for a record that was cut off."""
+    mine = [r for r in records if r["type"] in CONVERSATION and r.get("connection") == connection]
+    kinds = [record["type"] for record in mine]
+    began, ended = kinds[:1] == ["connection"], kinds[-1:] == ["end"]
+    assert set(kinds[began : len(kinds) - ended]) <= {"data"}, f"{connection}: {kinds}"
+    assert ended or not whole, f"{connection}: no end"
+    for record in of_type(mine, "data"):
+        assert len(said(record)) == record["length"], f"a wrong length: {record}"
+    if not began:
+        assert kinds == ["end"] and mine[0]["outcome"] == "failed", f"{connection}: no beginning"
+    if ended and "data" in kinds:
+        sent, received = map(len, streams(records, connection))
+        told = mine[-1]["sent"], mine[-1]["received"]
+        assert (sent, received) == told, f"{connection}: {sent}, {received} bytes are not {told}"
+
+
+def check_conversations(records, whole=True):
+    """Raises AssertionError unless each conversation agrees with itself."""
+    numbers = {r.get("connection") for r in records if r["type"] in CONVERSATION}
+    for connection in numbers:
+        check_conversation(records, connection, whole)
+
+
 def main(paths):
     for path in paths:
         try:
             records = parse(pathlib.Path(path).read_text())
             if any(record["type"] == "scan" for record in records):
                 check_scan(records)
+            check_conversations(records)
         except AssertionError as fault:
             print(f"{path}: {fault}", file=sys.stderr)
             return 1

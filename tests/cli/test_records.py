@@ -21,6 +21,11 @@ def section(kind):
     return re.search(rf"^### {kind}\n(.*?)(?=^##)", DESCRIPTION, re.M | re.S)[1]
 
 
+def examples(kind):
+    (text,) = re.findall(r"```json\n(.*?)```", section(kind), re.S)
+    return records.parse(text)
+
+
 def read(path):
     return path.read_bytes().decode().replace("@VERSION@", "0.0.0")
 
@@ -33,8 +38,7 @@ class Description(unittest.TestCase):
     def test_examples_are_valid(self):
         for kind in records.VALIDATORS:
             with self.subTest(kind):
-                (example,) = re.findall(r"```json\n(.*?)```", section(kind), re.S)
-                for record in records.parse(example):
+                for record in examples(kind):
                     self.assertEqual(record["type"], kind)
 
     def test_every_member_is_described(self):
@@ -122,6 +126,64 @@ class Schema(unittest.TestCase):
             changed = {name: value for name, value in changed.items() if value is not None}
             with self.subTest(members), self.assertRaises(AssertionError):
                 records.validate(changed)
+
+    def test_conversations_that_contradict_themselves_are_refused(self):
+        connection, *_ = examples("connection")
+        text, _, binary = examples("data")
+        end, failed = examples("end")
+        (listening,), (denied,) = examples("listening"), examples("denied")
+        for record, members in (
+            (text, {"base64": "AA=="}),
+            (text, {"text": None}),
+            (text, {"text": "\x1b[m"}),
+            (text, {"direction": "forth"}),
+            (binary, {"base64": "AA"}),
+            (binary, {"base64": ""}),
+            (end, {"error": "EPIPE", "message": "Broken pipe"}),
+            (end, {"outcome": "finished"}),
+            (end, {"duration_s": -1}),
+            (failed, {"message": None}),
+            (connection, {"protocol": "sctp"}),
+            (connection, {"role": "client"}),
+            (connection, {"connection": 0}),
+            (connection, {"remote": "127.0.0.1"}),
+            (connection, {"remote": "::1:80"}),
+            (connection, {"remote": "?"}),
+            (listening, {"local": None}),
+            (denied, {"reason": ""}),
+        ):
+            records.validate(record)
+            changed = {**record, **members}
+            changed = {name: value for name, value in changed.items() if value is not None}
+            with self.subTest(members), self.assertRaises(AssertionError):
+                records.validate(changed)
+
+    def test_conversations_must_agree_with_themselves(self):
+        connection, *_ = examples("connection")
+        data = {**examples("data")[0], "text": "gr\u00fc\u00df", "length": 6}
+        reply = {**data, "direction": "received", "base64": "AP/+/Q==", "length": 4}
+        del reply["text"]
+        end = {**examples("end")[0], "sent": 6, "received": 4}
+        good = [connection, data, reply, end]
+        records.check_conversations(good)
+        self.assertEqual(records.streams(good), ("gr\u00fc\u00df".encode(), b"\0\xff\xfe\xfd"))
+        second = [{**record, "connection": 2} for record in good]
+        records.check_conversations([pair for both in zip(good, second) for pair in both])
+        records.check_conversations(good[:-1], whole=False)
+        records.check_conversations([connection, end])
+        records.check_conversations([{**end, "outcome": "failed"}])
+        for bad in (
+            [*good[:3]],
+            [data, reply, end],
+            [connection, data, end],
+            [connection, end, data],
+            [connection, connection, end],
+            [*good, {**end, "connection": 2}],
+            [connection, {**data, "length": 4}, reply, end],
+            [end],
+        ):
+            with self.subTest(bad), self.assertRaises(AssertionError):
+                records.check_conversations(bad)
 
     def test_streams_are_refused(self):
         for text in ('{"type":"port"}\n', '{"type":"scan","type":"scan"}\n', "[]\n", "{}", "\x1b\n"):
