@@ -104,17 +104,43 @@ static int add_results(const struct addrinfo *list, enum resolve_which which,
     return 0;
 }
 
+/* Asks the system. `*ret_list` is the caller's to free. Returns 0 or -errno. */
+static int ask(const char *name, enum address_family family, struct addrinfo **ret_list,
+               struct error *error)
+{
+    /* Without AI_ADDRCONFIG: a host that has only IPv6 is told as such to a machine without it, and
+     * the caller then says that there is no route. One socket type gives each address once. */
+    const struct addrinfo hints = {.ai_family = family_number(family), .ai_socktype = SOCK_STREAM};
+    errno = 0;
+    const int failure = getaddrinfo(name, NULL, &hints, ret_list);
+    return failure ? resolve_failure(failure, errno, name, family, error) : 0;
+}
+
+int resolve_ordered(const char *name, enum address_family family, struct address *addresses,
+                    size_t maximum, size_t *ret_count, struct error *error)
+{
+    struct addrinfo *list = NULL;
+    int failed = ask(name, family, &list, error);
+    if (failed)
+        return failed;
+    size_t count = 0;
+    for (const struct addrinfo *result = list; result && count < maximum; result = result->ai_next)
+        if (result->ai_addr && address_from_sockaddr(result->ai_addr, &addresses[count], NULL))
+            count++;
+    freeaddrinfo(list);
+    if (!count)
+        return no_host(name, family, error);
+    *ret_count = count;
+    return 0;
+}
+
 int resolve_name(const char *name, enum address_family family, enum resolve_which which,
                  struct address_set *set, struct error *error)
 {
-    /* Without AI_ADDRCONFIG: a host that has only IPv6 is told as such to a machine without it, and
-     * the scan then says that there is no route. One socket type gives each address once. */
-    const struct addrinfo hints = {.ai_family = family_number(family), .ai_socktype = SOCK_STREAM};
     struct addrinfo *list = NULL;
-    errno = 0;
-    const int failure = getaddrinfo(name, NULL, &hints, &list);
-    if (failure != 0)
-        return resolve_failure(failure, errno, name, family, error);
+    int failed = ask(name, family, &list, error);
+    if (failed)
+        return failed;
     size_t added = 0;
     int code = add_results(list, which, set, &added);
     freeaddrinfo(list);

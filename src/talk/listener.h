@@ -12,13 +12,12 @@ struct listener_options {
     struct tls *tls;                        /* of ENDPOINT_TLS; borrowed */
     const struct address_set *allow, *deny; /* NULL: everybody, nobody; sealed; borrowed. `deny`
                                                wins. Unix sockets are not asked */
-    uint64_t maximum;      /* clients at a time; 0: no limit. More wait in the kernel's queue */
-    uint64_t timeout;      /* nanoseconds for TLS and the PROXY header; 0: 10 s */
-    bool proxy_header;     /* each begins with one, and is refused without */
-    bool sessions;         /* UDP: a channel for each peer; else one for all of them */
-    uint64_t session_idle; /* nanoseconds after which a silent UDP peer's channel ends */
-    bool answer_all; /* UDP without sessions: what is written goes to every peer heard of; else to
-                        the one heard last */
+    uint64_t maximum;  /* clients at a time; 0: no limit. More wait in the kernel's queue */
+    uint64_t timeout;  /* nanoseconds for TLS and the PROXY header; 0: 10 s */
+    bool proxy_header; /* each begins with one, and is refused without */
+    bool sessions;     /* UDP: a channel for each peer; else one for all of them */
+    bool answer_all;   /* UDP without sessions: what is written goes to every peer heard of; else to
+                          the one heard last */
     const int *inherited; /* sockets that listen already (systemd's LISTEN_FDS), taken over */
     size_t inherited_count;
 };
@@ -28,6 +27,7 @@ enum listener_event {
     LISTENER_DENIED,  /* peer: was turned away by `allow` or `deny` */
     LISTENER_FAILED,  /* peer, error: TLS or the PROXY header failed, or accept() did; it goes on */
     LISTENER_SECURED, /* peer, channel: TLS is done */
+    LISTENER_HEARD,   /* peer: sent its first datagram; UDP without sessions */
 };
 
 struct arrival {
@@ -42,6 +42,8 @@ struct listener;
 struct listener_calls {
     void (*tell)(void *user, enum listener_event event, const struct peer *peer,
                  const struct channel *channel, const struct error *error); /* may be NULL */
+    /* The listener may be closed in it, but not freed. UDP's one channel for all peers arrives,
+     * from PEER_NONE, before listener_new() has returned. */
     void (*arrived)(void *user, const struct arrival *arrival);
     void *user;
 };

@@ -1,0 +1,146 @@
+/* One channel for all peers of a UDP port: what any of them sends is read, what is written goes to
+ * the one heard last, or to all. */
+#include "talk/listener_udp.h"
+
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PEERS_MAXIMUM                                                                              \
+    1024 /* to whom --answer all answers; the one heard of longest ago makes room */
+
+struct udp_channel {
+    struct channel channel;
+    struct loop *loop;
+    struct listener *listener;
+    struct watch watch;
+    struct peer peers[PEERS_MAXIMUM]; /* a ring, in the order in which they were first heard */
+    size_t count, last, next;
+};
+
+static ssize_t udp_send(const struct udp_channel *self, const struct peer *peer, const void *bytes,
+                        size_t length)
+{
+    struct sockaddr_storage sockaddr;
+    socklen_t size = peer_to_sockaddr(peer, &sockaddr);
+    ssize_t put;
+    do
+        put = sendto(self->watch.fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL,
+                     (struct sockaddr *)&sockaddr, size);
+    while (put < 0 && errno == EINTR);
+    return put < 0 ? -errno : put;
+}
+
+/* What is said before anybody was heard waits. One of many peers that cannot be reached is no
+ * failure of the conversation; a datagram that is too long for all is. */
+static ssize_t udp_write(struct channel *channel, const void *bytes, size_t length)
+{
+    const struct udp_channel *self = (struct udp_channel *)channel;
+    if (!self->count)
+        return -EAGAIN;
+    if (!listener_options_of(self->listener)->answer_all)
+        return udp_send(self, &self->peers[self->last], bytes, length);
+    for (size_t i = 0; i < self->count; i++) {
+        ssize_t put = udp_send(self, &self->peers[i], bytes, length);
+        if (put == -EMSGSIZE || (put == -EAGAIN && i == 0))
+            return put;
+    }
+    return (ssize_t)length;
+}
+
+/* Notes who has spoken. */
+static void heard(struct udp_channel *self, const struct peer *peer)
+{
+    for (size_t i = 0; i < self->count; i++) {
+        if (peer_equal(&self->peers[i], peer)) {
+            self->last = i;
+            return;
+        }
+    }
+    self->last = self->next++ % PEERS_MAXIMUM;
+    self->peers[self->last] = *peer;
+    if (self->count < PEERS_MAXIMUM)
+        self->count++;
+    self->channel.writable = true;
+    listener_tell(self->listener, LISTENER_HEARD, peer, NULL, NULL);
+}
+
+static ssize_t udp_read(struct channel *channel, void *bytes, size_t size)
+{
+    struct udp_channel *self = (struct udp_channel *)channel;
+    for (;;) {
+        struct sockaddr_storage sockaddr = {0};
+        socklen_t length = sizeof(sockaddr);
+        ssize_t got = recvfrom(self->watch.fd, bytes, size, MSG_DONTWAIT,
+                               (struct sockaddr *)&sockaddr, &length);
+        if (got < 0 && errno == EAGAIN)
+            return -EAGAIN;
+        if (got < 0) /* an ICMP error of a peer that is gone */
+            continue;
+        struct peer peer = peer_from_sockaddr(&sockaddr, length);
+        if (!listener_admits(self->listener, &peer))
+            continue;
+        heard(self, &peer);
+        return got;
+    }
+}
+
+static int udp_shut(struct channel *channel)
+{
+    (void)channel;
+    return 0;
+}
+
+static void udp_free(struct channel *channel, bool abort)
+{
+    struct udp_channel *self = (struct udp_channel *)channel;
+    (void)abort;
+    loop_unwatch(self->loop, &self->watch);
+    close(self->watch.fd);
+    free(self);
+}
+
+static const struct channel_class udp_class = {
+    .name = "udp",
+    .read = udp_read,
+    .write = udp_write,
+    .shut = udp_shut,
+    .free = udp_free,
+};
+
+static void udp_ready(struct watch *watch, uint32_t events)
+{
+    struct udp_channel *self =
+        (struct udp_channel *)((char *)watch - offsetof(struct udp_channel, watch));
+    if (events & (EPOLLIN | EPOLLERR))
+        self->channel.readable = true;
+    if (events & EPOLLOUT && self->count)
+        self->channel.writable = true;
+    self->channel.ready(&self->channel, self->channel.user);
+}
+
+int channel_udp_new(struct loop *loop, struct listener *listener, int fd,
+                    struct channel **ret_channel)
+{
+    struct udp_channel *self = calloc(1, sizeof(*self));
+    int failed = -ENOMEM;
+    if (self) {
+        self->loop = loop;
+        self->listener = listener;
+        self->watch = (struct watch){.fd = fd, .ready = udp_ready};
+        self->channel = (struct channel){.class = &udp_class,
+                                         .readable = true,
+                                         .messages = true,
+                                         .splice_in = -1,
+                                         .splice_out = -1};
+        failed = loop_watch(loop, &self->watch, EPOLLIN | EPOLLOUT);
+    }
+    if (failed) {
+        close(fd);
+        free(self);
+        return failed;
+    }
+    *ret_channel = &self->channel;
+    return 0;
+}

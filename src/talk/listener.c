@@ -1,0 +1,626 @@
+/* struct listener: sockets that listen, and what a connection has to show before it is handed over.
+ */
+#include "talk/listener.h"
+
+#include "base/clock.h"
+#include "net/resolve.h"
+#include "talk/listener_udp.h"
+#include "talk/proxy_header.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SOCKETS_MAXIMUM 16
+#define BURST 64 /* connections taken before others have their turn */
+#define PATIENCE (10 * NANOSECONDS_PER_SECOND)
+#define REST (100 * NANOSECONDS_PER_MILLISECOND) /* after accept() failed for want of something */
+
+struct ear {
+    struct listener *listener;
+    struct watch watch;
+    bool watched, ready;
+    struct udp_sessions *sessions;
+    char *path; /* of a Unix socket that we made */
+};
+
+/* A connection that has not yet shown what it must. */
+struct approach {
+    struct approach *next, **link;
+    struct listener *listener;
+    struct watch watch; /* fd -1: the channel has it */
+    struct timer limit;
+    struct channel *channel; /* of TLS */
+    struct peer remote, local;
+    bool header_wanted;
+};
+
+struct listener {
+    struct loop *loop;
+    struct listener_options options;
+    struct listener_calls calls;
+    struct ear ears[SOCKETS_MAXIMUM];
+    size_t count;
+    uint64_t present; /* arrivals and approaches that have not departed */
+    struct approach *approaches;
+    struct task again;
+    struct timer rest;
+    bool resting;
+};
+
+const struct listener_options *listener_options_of(const struct listener *listener)
+{
+    return &listener->options;
+}
+
+void listener_tell(struct listener *listener, enum listener_event event, const struct peer *peer,
+                   const struct channel *channel, const struct error *error)
+{
+    if (listener->calls.tell)
+        listener->calls.tell(listener->calls.user, event, peer, channel, error);
+}
+
+static bool contains(const struct address_set *set, const struct address *address)
+{
+    uint128_t index;
+    return set && address_set_find(set, address, &index);
+}
+
+bool listener_admits(struct listener *listener, const struct peer *peer)
+{
+    const struct listener_options *options = &listener->options;
+    if (peer->kind != PEER_INTERNET ||
+        ((!options->allow || contains(options->allow, &peer->address)) &&
+         !contains(options->deny, &peer->address)))
+        return true;
+    listener_tell(listener, LISTENER_DENIED, peer, NULL, NULL);
+    return false;
+}
+
+/* ---- what a connection has to show ---- */
+
+static void approach_free(struct approach *approach)
+{
+    struct listener *listener = approach->listener;
+    loop_timer_clear(listener->loop, &approach->limit);
+    if (approach->watch.fd >= 0) {
+        loop_unwatch(listener->loop, &approach->watch);
+        close(approach->watch.fd);
+    }
+    channel_free(approach->channel, true);
+    *approach->link = approach->next;
+    if (approach->next)
+        approach->next->link = approach->link;
+    free(approach);
+}
+
+static void approach_failed(struct approach *approach, const struct error *error)
+{
+    struct listener *listener = approach->listener;
+    const struct peer remote = approach->remote;
+    approach_free(approach);
+    listener_departed(listener);
+    listener_tell(listener, LISTENER_FAILED, &remote, NULL, error);
+}
+
+static void limit_due(struct timer *timer)
+{
+    struct approach *approach =
+        (struct approach *)((char *)timer - offsetof(struct approach, limit));
+    struct error error;
+    error_set(&error, ETIMEDOUT,
+              approach->channel ? "the TLS handshake was not finished in time"
+                                : "no PROXY header came in time");
+    approach_failed(approach, &error);
+}
+
+/* Hands the connection over. */
+static void approach_arrived(struct approach *approach, struct channel *channel, int fd)
+{
+    struct listener *listener = approach->listener;
+    const struct arrival arrival = {
+        .channel = channel, .remote = approach->remote, .local = approach->local, .fd = fd};
+    approach->channel = NULL;
+    approach_free(approach);
+    channel->readable = channel->writable = true;
+    listener->calls.arrived(listener->calls.user, &arrival);
+}
+
+/* Returns 0, -EAGAIN, or -errno with an error. */
+static int take_header(struct approach *approach, struct error *error)
+{
+    /* Such a header is a few dozen bytes; with additions it may be longer, but all of it must be
+     * here before any of it is taken. */
+    struct proxy_header header = {0};
+    char *room = malloc(PROXY_HEADER_MAXIMUM);
+    if (!room)
+        return error_set(error, ENOMEM, "out of memory");
+    ssize_t got = recv(approach->watch.fd, room, PROXY_HEADER_MAXIMUM, MSG_PEEK | MSG_DONTWAIT);
+    int r = got < 0 ? -errno : 0;
+    if (got == 0)
+        r = error_set(error, ECONNRESET, "it ended without a PROXY header");
+    else if (got < 0 && r != -EAGAIN)
+        error_set(error, -r, "%s", strerror(-r));
+    if (got > 0) {
+        ssize_t length = proxy_header_read(room, (size_t)got, &header, error);
+        if (length > 0)
+            (void)!recv(approach->watch.fd, room, (size_t)length, MSG_DONTWAIT);
+        r = length > 0 ? 0 : length == 0 ? -EAGAIN : (int)length;
+    }
+    free(room);
+    if (!r && header.known) {
+        approach->remote = header.source;
+        approach->local = header.destination;
+    }
+    return r;
+}
+
+static void approach_channel_ready(struct channel *channel, void *user);
+
+/* Returns 0 when the connection has arrived or failed, -EAGAIN when it is still waited for. */
+static int approach_go_on(struct approach *approach)
+{
+    struct listener *listener = approach->listener;
+    struct error error = {0};
+    int r = approach->header_wanted ? take_header(approach, &error) : 0;
+    if (r == -EAGAIN)
+        return r;
+    approach->header_wanted = false;
+    int fd = approach->watch.fd;
+    bool secure = listener->options.endpoint.kind == ENDPOINT_TLS;
+    if (!r && !approach->channel) {
+        loop_unwatch(listener->loop, &approach->watch);
+        approach->watch.fd = -1;
+        r = secure ? channel_tls_new(listener->loop, listener->options.tls, fd, NULL, NULL,
+                                     &approach->channel, &error)
+                   : channel_socket_new(listener->loop, fd, &approach->channel);
+        if (r && !secure)
+            error_set(&error, -r, "%s", strerror(-r));
+        if (!r) {
+            approach->channel->ready = approach_channel_ready;
+            approach->channel->user = approach;
+        }
+    }
+    if (!r && secure) {
+        r = channel_tls_handshake(approach->channel, &error);
+        if (r == -EAGAIN)
+            return r;
+        if (!r)
+            listener_tell(listener, LISTENER_SECURED, &approach->remote, approach->channel, NULL);
+    }
+    if (r)
+        approach_failed(approach, &error);
+    else
+        approach_arrived(approach, approach->channel, secure ? -1 : fd);
+    return 0;
+}
+
+static void approach_channel_ready(struct channel *channel, void *user)
+{
+    (void)channel;
+    approach_go_on(user);
+}
+
+static void approach_ready(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    approach_go_on((struct approach *)((char *)watch - offsetof(struct approach, watch)));
+}
+
+/* Takes a connection that was accepted. Returns 0 or -errno, with the descriptor closed. */
+static int approach_new(struct listener *listener, int fd, const struct peer *remote,
+                        const struct peer *local)
+{
+    struct approach *approach = calloc(1, sizeof(*approach));
+    if (!approach) {
+        close(fd);
+        return -ENOMEM;
+    }
+    *approach = (struct approach){.listener = listener,
+                                  .watch = {.fd = fd, .ready = approach_ready},
+                                  .limit.due = limit_due,
+                                  .remote = *remote,
+                                  .local = *local,
+                                  .header_wanted = listener->options.proxy_header,
+                                  .next = listener->approaches,
+                                  .link = &listener->approaches};
+    uint64_t patience = listener->options.timeout ? listener->options.timeout : PATIENCE;
+    int failed = loop_watch(listener->loop, &approach->watch, EPOLLIN | EPOLLRDHUP);
+    if (failed) {
+        free(approach);
+        close(fd);
+        return failed;
+    }
+    if (approach->next)
+        approach->next->link = &approach->next;
+    listener->approaches = approach;
+    listener->present++;
+    if (approach_go_on(approach) == -EAGAIN)
+        return loop_timer_set(listener->loop, &approach->limit,
+                              loop_now(listener->loop) + patience);
+    return 0;
+}
+
+/* ---- accepting ---- */
+
+static bool is_full(const struct listener *listener)
+{
+    return listener->options.maximum && listener->present >= listener->options.maximum;
+}
+
+/* Failures of one connection are no failures of accept(), accept(2). */
+static bool is_of_connection(int code)
+{
+    static const int codes[] = {ECONNABORTED, EINTR,       EPERM,      ENETDOWN,
+                                EPROTO,       ENOPROTOOPT, EHOSTDOWN,  ENONET,
+                                EHOSTUNREACH, EOPNOTSUPP,  ENETUNREACH};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (codes[i] == code)
+            return true;
+    return false;
+}
+
+static void accept_failed(struct listener *listener, int code)
+{
+    struct error error;
+    error_set(&error, code, "cannot take another connection: %s", strerror(code));
+    listener->resting = true;
+    loop_timer_set(listener->loop, &listener->rest, loop_now(listener->loop) + REST);
+    listener_tell(listener, LISTENER_FAILED, NULL, NULL, &error);
+}
+
+static struct peer peer_of_local(int fd)
+{
+    struct sockaddr_storage sockaddr = {0};
+    socklen_t length = sizeof(sockaddr);
+    return getsockname(fd, (struct sockaddr *)&sockaddr, &length) < 0
+               ? (struct peer){0}
+               : peer_from_sockaddr(&sockaddr, length);
+}
+
+static void ear_accept(struct ear *ear)
+{
+    struct listener *listener = ear->listener;
+    const int yes = 1;
+    for (unsigned i = 0; i < BURST; i++) {
+        struct sockaddr_storage sockaddr = {0};
+        socklen_t length = sizeof(sockaddr);
+        if (!ear->watched || listener->resting || is_full(listener))
+            return;
+        int fd = accept4(ear->watch.fd, (struct sockaddr *)&sockaddr, &length,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && is_of_connection(errno))
+            continue;
+        if (fd < 0) {
+            ear->ready = errno != EAGAIN;
+            if (ear->ready)
+                accept_failed(listener, errno);
+            return;
+        }
+        struct peer remote = peer_from_sockaddr(&sockaddr, length), local = peer_of_local(fd);
+        if (!listener_admits(listener, &remote)) {
+            close(fd);
+            continue;
+        }
+        if (remote.kind == PEER_INTERNET)
+            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+        int failed = approach_new(listener, fd, &remote, &local);
+        if (failed)
+            accept_failed(listener, -failed);
+    }
+    loop_defer(listener->loop, &listener->again);
+}
+
+static void ear_ready(struct watch *watch, uint32_t events)
+{
+    struct ear *ear = (struct ear *)((char *)watch - offsetof(struct ear, watch));
+    (void)events;
+    ear->ready = true;
+    ear_accept(ear);
+}
+
+static void accept_again(struct task *task)
+{
+    struct listener *listener =
+        (struct listener *)((char *)task - offsetof(struct listener, again));
+    for (size_t i = 0; i < listener->count; i++)
+        if (listener->ears[i].ready)
+            ear_accept(&listener->ears[i]);
+}
+
+static void rest_due(struct timer *timer)
+{
+    struct listener *listener =
+        (struct listener *)((char *)timer - offsetof(struct listener, rest));
+    listener->resting = false;
+    accept_again(&listener->again);
+}
+
+void listener_departed(struct listener *listener)
+{
+    bool full = is_full(listener);
+    listener->present--;
+    if (full)
+        loop_defer(listener->loop, &listener->again);
+}
+
+/* ---- binding ---- */
+
+static const char *bind_advice(int code, const struct peer *peer)
+{
+    if (code == EADDRINUSE)
+        return peer->kind == PEER_UNIX
+                   ? ": a program listens there"
+                   : ": another program has this port, or chose 'all addresses'";
+    if (code == EACCES && peer->kind == PEER_INTERNET)
+        return ": ports below 1024 need root or CAP_NET_BIND_SERVICE";
+    if (code == EADDRNOTAVAIL)
+        return ": it is none of this machine's addresses";
+    return "";
+}
+
+static int bind_failed(const struct peer *peer, int code, struct error *error)
+{
+    char text[PEER_TEXT_SIZE];
+    return error_set(error, code, "cannot listen on %s: %s%s", peer_format(peer, text),
+                     strerror(code), bind_advice(code, peer));
+}
+
+/* A socket's file that nobody listens at any more is in the way of the next one. */
+static void remove_stale(const struct peer *peer, const struct sockaddr_storage *sockaddr,
+                         socklen_t length)
+{
+    struct stat status;
+    if (peer->path[0] == '@' || lstat(peer->path, &status) < 0 || !S_ISSOCK(status.st_mode))
+        return;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    if (connect(fd, (const struct sockaddr *)sockaddr, length) < 0 && errno == ECONNREFUSED)
+        unlink(peer->path);
+    close(fd);
+}
+
+/* Binds and listens. `both`: an IPv6 socket that takes IPv4 too. Returns a descriptor or -errno. */
+static int open_socket(const struct peer *peer, bool datagrams, bool both)
+{
+    struct sockaddr_storage sockaddr;
+    socklen_t length = peer_to_sockaddr(peer, &sockaddr);
+    const int yes = 1, only = !both;
+    if (!length)
+        return -EINVAL;
+    int fd = socket(sockaddr.ss_family,
+                    (datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (sockaddr.ss_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only));
+    if (peer->kind == PEER_UNIX)
+        remove_stale(peer, &sockaddr, length);
+    else if (!datagrams)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+    if (bind(fd, (struct sockaddr *)&sockaddr, length) < 0 ||
+        (!datagrams && listen(fd, SOMAXCONN) < 0)) {
+        int code = errno;
+        close(fd);
+        return -code;
+    }
+    return fd;
+}
+
+/* Where to listen. */
+struct places {
+    struct peer peers[SOCKETS_MAXIMUM];
+    size_t count;
+    bool both;    /* one socket for IPv4 and IPv6 */
+    bool lenient; /* those whose address this machine lacks are left out */
+};
+
+static void places_add(struct places *places, const char *text, enum address_family family,
+                       uint16_t port)
+{
+    struct peer *peer = &places->peers[places->count];
+    struct address address;
+    if (address_parse(text, strlen(text), &address, NULL) < 0 ||
+        (family && address.family != family))
+        return;
+    *peer = (struct peer){.kind = PEER_INTERNET, .address = address, .port = port};
+    places->count++;
+}
+
+static int places_find(const struct listener_options *options, struct places *places,
+                       struct error *error)
+{
+    const struct endpoint *endpoint = &options->endpoint;
+    struct address addresses[SOCKETS_MAXIMUM];
+    *places = (struct places){0};
+    if (endpoint->kind == ENDPOINT_UNIX) {
+        places->peers[0].kind = PEER_UNIX;
+        strcpy(places->peers[0].path, endpoint->path);
+        places->count = 1;
+    } else if (!endpoint->host[0]) {
+        places->lenient = true;
+        places_add(places, "127.0.0.1", options->family, endpoint->port);
+        places_add(places, "::1", options->family, endpoint->port);
+    } else if (strcmp(endpoint->host, "*") == 0) {
+        places->both = !options->family;
+        places->lenient = !options->family;
+        if (options->family != ADDRESS_IPV4)
+            places_add(places, "::", options->family, endpoint->port);
+        if (options->family == ADDRESS_IPV4)
+            places_add(places, "0.0.0.0", options->family, endpoint->port);
+    } else {
+        int failed = resolve_ordered(endpoint->host, options->family, addresses, SOCKETS_MAXIMUM,
+                                     &places->count, error);
+        if (failed)
+            return failed;
+        for (size_t i = 0; i < places->count; i++)
+            places->peers[i] = (struct peer){
+                .kind = PEER_INTERNET, .address = addresses[i], .port = endpoint->port};
+    }
+    return 0;
+}
+
+static void ear_close(struct ear *ear)
+{
+    struct loop *loop = ear->listener->loop;
+    if (ear->watched) {
+        loop_unwatch(loop, &ear->watch);
+        close(ear->watch.fd);
+    }
+    if (ear->sessions)
+        udp_sessions_close(ear->sessions);
+    if (ear->path)
+        unlink(ear->path);
+    free(ear->path);
+    ear->path = NULL;
+    ear->sessions = NULL;
+    ear->watched = false;
+}
+
+static void session_arrived(struct listener *listener, struct channel *channel,
+                            const struct peer *remote, const struct peer *local)
+{
+    const struct arrival arrival = {
+        .channel = channel, .remote = *remote, .local = *local, .fd = -1};
+    listener->present++;
+    listener->calls.arrived(listener->calls.user, &arrival);
+}
+
+/* Begins to use a socket, which it takes. Returns 0 or -errno. */
+static int ear_open(struct listener *listener, int fd, bool datagrams)
+{
+    struct ear *ear = &listener->ears[listener->count];
+    struct arrival arrival = {.fd = -1, .local = peer_of_local(fd)};
+    int failed;
+    *ear = (struct ear){.listener = listener, .watch = {.fd = fd, .ready = ear_ready}};
+    if (datagrams && listener->options.sessions) {
+        failed = udp_sessions_new(listener->loop, listener, fd, session_arrived, &ear->sessions);
+    } else if (datagrams) {
+        failed = channel_udp_new(listener->loop, listener, fd, &arrival.channel);
+    } else {
+        failed = loop_watch(listener->loop, &ear->watch, EPOLLIN);
+        ear->watched = !failed;
+        if (failed)
+            close(fd);
+    }
+    if (failed)
+        return failed;
+    listener->count++;
+    listener_tell(listener, LISTENER_READY, &arrival.local, NULL, NULL);
+    if (arrival.channel) {
+        listener->present++;
+        listener->calls.arrived(listener->calls.user, &arrival);
+    }
+    return 0;
+}
+
+/* Returns 0, or -errno with an error. */
+static int open_places(struct listener *listener, struct places *places, struct error *error)
+{
+    bool datagrams = listener->options.endpoint.kind == ENDPOINT_UDP;
+    int fds[SOCKETS_MAXIMUM];
+    size_t count = 0;
+    int failed = 0;
+    struct peer peer = {0};
+    for (size_t i = 0; i < places->count && !failed; i++) {
+        peer = places->peers[i];
+        if (count && peer.port == 0) /* the port that the kernel gave to the first, for all */
+            peer.port = peer_of_local(fds[0]).port;
+        int fd = open_socket(&peer, datagrams, places->both);
+        if (fd >= 0)
+            fds[count++] = fd;
+        else if (!places->lenient || (fd != -EADDRNOTAVAIL && fd != -EAFNOSUPPORT))
+            failed = fd;
+    }
+    if (!failed && !count && places->both) { /* a kernel without IPv6 */
+        places_add(places, "0.0.0.0", ADDRESS_IPV4, places->peers[0].port);
+        peer = places->peers[places->count - 1];
+        failed = open_socket(&peer, datagrams, false);
+        if (failed >= 0)
+            fds[count++] = failed;
+        failed = failed < 0 ? failed : 0;
+    }
+    if (!failed && !count)
+        failed = -EADDRNOTAVAIL;
+    for (size_t i = 0; i < count; i++) {
+        if (failed)
+            close(fds[i]);
+        else
+            failed = ear_open(listener, fds[i], datagrams);
+    }
+    return failed ? bind_failed(&peer, -failed, error) : 0;
+}
+
+static int open_inherited(struct listener *listener, struct error *error)
+{
+    for (size_t i = 0; i < listener->options.inherited_count; i++) {
+        int fd = listener->options.inherited[i], type = 0;
+        socklen_t length = sizeof(type);
+        int failed = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0 ? -errno : 0;
+        if (!failed && listener->count == SOCKETS_MAXIMUM)
+            failed = -E2BIG;
+        if (!failed)
+            failed = ear_open(listener, fd, type == SOCK_DGRAM);
+        if (failed)
+            return error_set(error, -failed, "cannot use the socket that was handed over as %d: %s",
+                             fd, strerror(-failed));
+    }
+    return 0;
+}
+
+int listener_new(struct loop *loop, const struct listener_options *options,
+                 const struct listener_calls *calls, struct listener **ret_listener,
+                 struct error *error)
+{
+    struct places places;
+    struct listener *listener = calloc(1, sizeof(*listener));
+    if (!listener)
+        return error_set(error, ENOMEM, "out of memory");
+    *listener = (struct listener){.loop = loop,
+                                  .options = *options,
+                                  .calls = *calls,
+                                  .again.run = accept_again,
+                                  .rest.due = rest_due};
+    int failed;
+    if (options->inherited_count) {
+        failed = open_inherited(listener, error);
+    } else {
+        failed = places_find(options, &places, error);
+        if (!failed)
+            failed = open_places(listener, &places, error);
+    }
+    if (!failed && options->endpoint.kind == ENDPOINT_UNIX && options->endpoint.path[0] != '@' &&
+        listener->ears[0].watched)
+        listener->ears[0].path = strdup(options->endpoint.path);
+    if (failed) {
+        listener_free(listener);
+        return failed;
+    }
+    *ret_listener = listener;
+    return 0;
+}
+
+void listener_close(struct listener *listener)
+{
+    for (size_t i = 0; i < listener->count; i++)
+        ear_close(&listener->ears[i]);
+    listener->count = 0;
+    while (listener->approaches)
+        approach_free(listener->approaches);
+    loop_cancel(listener->loop, &listener->again);
+    loop_timer_clear(listener->loop, &listener->rest);
+}
+
+void listener_free(struct listener *listener)
+{
+    if (!listener)
+        return;
+    listener_close(listener);
+    free(listener);
+}

@@ -1,0 +1,25 @@
+/* The UDP half of a listener. Private to it. */
+#pragma once
+
+#include "talk/listener.h"
+
+/* May this peer speak with us? Tells, when not. */
+bool listener_admits(struct listener *listener, const struct peer *peer);
+void listener_tell(struct listener *listener, enum listener_event event, const struct peer *peer,
+                   const struct channel *channel, const struct error *error);
+const struct listener_options *listener_options_of(const struct listener *listener);
+
+/* A bound UDP socket as one channel for all peers. Takes the descriptor, on failure too. Returns 0
+ * or -errno. */
+int channel_udp_new(struct loop *loop, struct listener *listener, int fd,
+                    struct channel **ret_channel);
+
+/* A bound UDP socket that gives a channel to each peer. Takes the descriptor, on failure too. */
+struct udp_sessions;
+int udp_sessions_new(struct loop *loop, struct listener *listener, int fd,
+                     void (*arrived)(struct listener *listener, struct channel *channel,
+                                     const struct peer *remote, const struct peer *local),
+                     struct udp_sessions **ret_sessions);
+
+/* Takes no more peers. The socket stays while there are sessions. */
+void udp_sessions_close(struct udp_sessions *sessions);
