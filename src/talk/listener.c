@@ -67,7 +67,7 @@ void listener_tell(struct listener *listener, enum listener_event event, const s
 
 static bool contains(const struct address_set *set, const struct address *address)
 {
-    uint128_t index;
+    uint64_t index;
     return set && address_set_find(set, address, &index);
 }
 
