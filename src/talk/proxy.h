@@ -25,7 +25,8 @@ struct proxy_request {
 /* How far a negotiation is; zeroed at first, but for `request`. */
 struct proxy_negotiation {
     struct proxy_request request;
-    unsigned step; /* private */
+    unsigned step; /* private, as is this: */
+    size_t head;   /* how many bytes of an HTTP answer's head were taken */
 };
 
 enum proxy_progress {
@@ -33,8 +34,9 @@ enum proxy_progress {
     PROXY_OPEN, /* the proxy has connected: what is behind `*ret_taken` is the target's */
 };
 
-/* Checks that the request can be made at all (lengths, a password for SOCKS4), before anybody
- * connects. Returns 0, or -EINVAL with an error. */
+/* Checks that the request can be made at all (lengths, a password for SOCKS4, an address with a
+ * zone, which would mean nothing to the proxy), before anybody connects. Returns 0, or -EINVAL with
+ * an error. */
 int proxy_check(const struct proxy_request *request, struct error *error);
 
 /* Goes on as far as the `length` bytes that have come and are not yet taken allow: adds to `send`
@@ -42,14 +44,16 @@ int proxy_check(const struct proxy_request *request, struct error *error);
  * Returns an enum proxy_progress, or -errno with an error in the proxy's words where it gave some:
  * -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH, -ETIMEDOUT for what the proxy says of the target,
  * -EACCES for refused rights or a wrong password, -EPROTO for an answer that makes no sense,
- * -ENOMEM. An HTTP answer's head may be 16 KiB long. The bytes are hostile. */
+ * -EINVAL as proxy_check() has it, -ENOMEM. An HTTP answer's head may be 16 KiB long, with all 1xx
+ * ones before it; at most as much is left untaken. The bytes are hostile. */
 int proxy_step(struct proxy_negotiation *negotiation, const void *bytes, size_t length,
                size_t *ret_taken, struct buffer *send, struct error *error);
 
 /* "http://user:password@host:port", "socks5://host", "socks4://…", "socks5h://…" and "socks4a://…"
  * (the same), or "host:port" with `kind` (PROXY_NONE: HTTP). Default ports: 3128 for HTTP and 1080
  * for SOCKS. Percent-escapes in user and password are decoded. The texts are in `text`, which the
- * caller frees with free(). Returns 0 or -EINVAL with an error that has the column, or -ENOMEM. */
+ * caller frees with free(). A kind in the word counts before `kind`. Returns 0 or -EINVAL with an
+ * error that has the column, or -ENOMEM. */
 struct proxy_address {
     enum proxy_kind kind;
     const char *host;
