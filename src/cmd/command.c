@@ -60,10 +60,41 @@ const struct option common_options[] = {
     OPTION_END,
 };
 
+const struct option *command_table(const struct command *command, size_t index)
+{
+    if (!command)
+        return index == 0 ? common_options : NULL;
+    if (index == 0)
+        return command->options;
+    size_t shared = 0;
+    while (command->shared && command->shared[shared]) {
+        if (++shared == index)
+            return command->shared[shared - 1];
+    }
+    return index == shared + 1 ? common_options : NULL;
+}
+
+static void collect_tables(const struct command *command,
+                           const struct option *tables[static COMMAND_TABLES])
+{
+    size_t count = 0;
+    while (count < COMMAND_TABLES - 1 && (tables[count] = command_table(command, count)))
+        count++;
+    tables[count] = NULL;
+}
+
+void command_release(const struct command *command, void *options)
+{
+    const struct option *tables[COMMAND_TABLES];
+    collect_tables(command, tables);
+    options_release(tables, options);
+}
+
 int command_parse(const struct command *command, int argc, char **argv, void *options,
                   int *ret_count)
 {
-    const struct option *const tables[] = {command->options, common_options, NULL};
+    const struct option *tables[COMMAND_TABLES];
+    collect_tables(command, tables);
     const struct common_options *common = options;
     struct error error = {0};
     int count;

@@ -10,12 +10,14 @@ struct command_example {
 
 struct command {
     const char *name;
-    const char *summary;          /* one phrase for the list of verbs */
-    const char *usage;            /* what follows the name, "[OPTION]… TARGET…"; several
-                                     forms are separated by newlines */
-    const char *description;      /* paragraphs separated by empty lines, for the manual
-                                     page and the end of --help */
-    const struct option *options; /* without the common ones; never NULL */
+    const char *summary;                /* one phrase for the list of verbs */
+    const char *usage;                  /* what follows the name, "[OPTION]… TARGET…"; several
+                                           forms are separated by newlines */
+    const char *description;            /* paragraphs separated by empty lines, for the manual
+                                           page and the end of --help */
+    const struct option *options;       /* without the common ones; never NULL */
+    const struct option *const *shared; /* tables that other commands have too, NULL-terminated,
+                                           told of after its own; may be NULL */
     const struct command_example *examples; /* ends with {NULL, NULL}; may be NULL */
     const char *operands; /* what to complete them with: as `words` of struct option, or "@command";
                              NULL: nothing */
@@ -47,11 +49,20 @@ struct common_options {
 };
 extern const struct option common_options[];
 
+#define COMMAND_TABLES 12 /* at most, with a NULL at the end */
+
+/* The tables of what a command takes (NULL: any), in the order in which help tells of them: the
+ * table at `index`, or NULL behind the last, which are the common options. */
+const struct option *command_table(const struct command *command, size_t index);
+
 /* The struct of a command's options starts with a struct common_options. Parses argv and deals with
  * the common options and with faults. Returns -1 when the command goes on, with the operands in
  * argv[0..*ret_count), or the exit status, with nothing left in `options` to release. */
 int command_parse(const struct command *command, int argc, char **argv, void *options,
                   int *ret_count);
+
+/* Frees the lists among the options. */
+void command_release(const struct command *command, void *options);
 
 /* Says on stderr "porthole NAME: message" ("porthole: message" when `command` is NULL, here and
  * below), and below it the text with a caret where the error has a column. Escapes whatever is

@@ -13,14 +13,16 @@
 
 const struct option *help_next_row(const struct command *command, const struct option *row)
 {
-    const struct option *next = row ? row + 1 : command ? command->options : common_options;
-    if (next->names)
-        return next;
-    for (const struct option *common = common_options; common->names; common++) {
-        if (row == common)
-            return NULL;
+    const struct option *table;
+    bool next = !row;
+    for (size_t i = 0; (table = command_table(command, i)); i++) {
+        for (const struct option *each = table; each->names; each++) {
+            if (next)
+                return each;
+            next = each == row;
+        }
     }
-    return common_options;
+    return NULL;
 }
 
 /* A default and the bounds share the brackets: "(default 8; from 1 to 50)". */

@@ -107,22 +107,23 @@ static void fail(struct dial *dial)
 
 /* ---- connecting ---- */
 
-/* "cannot connect to db port 5432 (10.0.0.1:5432): Connection refused" */
+/* "cannot connect to db:5432 (10.0.0.1): Connection refused" */
 static void set_connect_error(struct dial *dial, int code, const char *what)
 {
-    char peer[PEER_TEXT_SIZE];
-    char word[ENDPOINT_WORD_SIZE];
-    const struct proxy_address *proxy = dial->options.proxy;
-    peer_format(&dial->peers[dial->next], peer);
-    if (proxy)
+    char peer[PEER_TEXT_SIZE], address[ADDRESS_TEXT_SIZE];
+    const struct peer *at = &dial->peers[dial->next];
+    const struct endpoint *endpoint = &dial->options.endpoint;
+    bool named = at->kind == PEER_INTERNET &&
+                 strcmp(address_format(&at->address, address), endpoint->host) != 0;
+    peer_format(at, peer);
+    if (dial->options.proxy)
         error_set(&dial->error, code, "cannot connect to the %s proxy at %s: %s",
-                  proxy_kind_name(proxy->kind), peer, what);
-    else if (dial->options.endpoint.kind == ENDPOINT_UNIX ||
-             strncmp(endpoint_format(&dial->options.endpoint, word), peer, strlen(peer)) == 0)
-        error_set(&dial->error, code, "cannot connect to %s: %s", peer, what);
+                  proxy_kind_name(dial->options.proxy->kind), peer, what);
+    else if (named)
+        error_set(&dial->error, code, "cannot connect to %s:%u (%s): %s", endpoint->host,
+                  endpoint->port, address, what);
     else
-        error_set(&dial->error, code, "cannot connect to %s (%s): %s", dial->options.endpoint.host,
-                  peer, what);
+        error_set(&dial->error, code, "cannot connect to %s: %s", peer, what);
 }
 
 /* One address would not: the next one, or the end. */
@@ -336,6 +337,18 @@ static int make_channel(struct dial *dial)
     return failed;
 }
 
+/* Who the client is, for a target that wants to know. */
+static void add_header(struct dial *dial)
+{
+    struct proxy_header header = dial->options.client;
+    if (!header.known)
+        header = (struct proxy_header){.known = true,
+                                       .source = peer_of(dial->watch.fd, getsockname),
+                                       .destination = dial->peers[dial->next]};
+    if (dial->options.proxy_header)
+        proxy_header_add(&dial->send, dial->options.proxy_header, &header);
+}
+
 /* Each step either ends (0: the next one), waits (-EAGAIN), or fails (with dial->error set). */
 static int take_step(struct dial *dial)
 {
@@ -366,8 +379,7 @@ static int take_step(struct dial *dial)
         if (!r) {
             if (dial->options.proxy)
                 tell(dial, DIAL_PROXIED, NULL);
-            if (dial->options.greeting_length)
-                buffer_add(&dial->send, dial->options.greeting, dial->options.greeting_length);
+            add_header(dial);
         }
         return r;
     case STEP_GREET:

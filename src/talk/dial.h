@@ -5,6 +5,7 @@
 #include "talk/channel.h"
 #include "talk/endpoint.h"
 #include "talk/proxy.h"
+#include "talk/proxy_header.h"
 #include "talk/tls.h"
 
 struct dial_options {
@@ -17,8 +18,8 @@ struct dial_options {
     struct tls *tls;            /* of ENDPOINT_TLS; borrowed */
     const char *sni;            /* as channel_tls_new() has it */
     const struct proxy_address *proxy; /* NULL: none; borrowed */
-    const void *greeting;              /* said first of all, before TLS: a PROXY header; borrowed */
-    size_t greeting_length;
+    unsigned proxy_header;             /* version of the PROXY header that is said first; 0: none */
+    struct proxy_header client; /* what it says; not `known`: the connection's own addresses */
 };
 
 /* What happens on the way, for whoever tells a person. */

@@ -1,0 +1,129 @@
+/* struct conversation: a pair and what is told of it. */
+#include "cmd/talk_conversation.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A line end is CR LF on the wire; one that is CR LF already stays as it is. */
+static void convert_to_crlf(void *user, const void *bytes, size_t length, struct buffer *converted)
+{
+    struct conversation *conversation = user;
+    const char *text = bytes;
+    while (length) {
+        const char *end = memchr(text, '\n', length);
+        size_t line = end ? (size_t)(end - text) : length;
+        if (line)
+            conversation->after_return = text[line - 1] == '\r';
+        buffer_add(converted, text, line);
+        if (!end)
+            return;
+        buffer_add_text(converted, conversation->after_return ? "\n" : "\r\n");
+        conversation->after_return = false;
+        text += line + 1;
+        length -= line + 1;
+    }
+}
+
+static void observe(void *user, enum pair_direction direction, const void *bytes, size_t length)
+{
+    struct conversation *conversation = user;
+    struct talk *talk = conversation->talk;
+    if (!talk_view_data(&talk->view, conversation->number, direction, bytes, length))
+        pair_close(conversation->pair);
+}
+
+static void ended(void *user, enum pair_outcome outcome, const struct error *error)
+{
+    struct conversation *conversation = user;
+    struct talk *talk = conversation->talk;
+    struct error kept = error ? *error : (struct error){0};
+    for (enum pair_direction i = 0; i < PAIR_DIRECTIONS; i++)
+        conversation->bytes[i] = pair_bytes(conversation->pair, i);
+    conversation->ours = outcome == PAIR_FAILED && pair_guilty(conversation->pair) == PAIR_FIRST;
+    /* A failure on one side is passed on as one to the other. */
+    pair_free(conversation->pair, outcome == PAIR_FAILED);
+    conversation->pair = NULL;
+    if (talk->view.error.code) {
+        kept = talk->view.error;
+        outcome = PAIR_FAILED;
+        conversation->ours = true;
+    }
+    struct transcript_end end = {.number = conversation->number,
+                                 .outcome = outcome,
+                                 .error = outcome == PAIR_FAILED ? &kept : NULL,
+                                 .sent = conversation->bytes[PAIR_FORTH],
+                                 .received = conversation->bytes[PAIR_BACK],
+                                 .duration = loop_now(talk->loop) - conversation->began};
+    talk_view_end(&talk->view, &end);
+    conversation->over(conversation, outcome, outcome == PAIR_FAILED ? &kept : NULL);
+}
+
+int conversation_begin(struct conversation *conversation, struct channel *local,
+                       struct channel *remote)
+{
+    struct talk *talk = conversation->talk;
+    const struct talk_options *options = talk->options;
+    bool seen = talk_view_looks(&talk->view) && !conversation->unseen;
+    struct pair_options pair = {
+        .on_eof = {options->on_eof, options->on_peer_eof},
+        .eof_patience = options->eof_patience,
+        .idle = conversation->idle ? conversation->idle : options->idle_timeout,
+        .delay = options->delay,
+        .convert = {options->crlf ? convert_to_crlf : NULL, NULL},
+        .observe = seen ? observe : NULL,
+        .ended = ended,
+        .user = conversation,
+    };
+    conversation->began = loop_now(talk->loop);
+    int failed = pair_new(talk->loop, &talk->pipes, local, remote, &pair, &conversation->pair);
+    if (failed) {
+        channel_free(local, true);
+        channel_free(remote, true);
+        command_warn(talk->command, "out of memory for another conversation");
+    }
+    return failed;
+}
+
+void conversation_release(struct conversation *conversation)
+{
+    pair_free(conversation->pair, false);
+    conversation->pair = NULL;
+}
+
+int conversation_status(const struct conversation *conversation, enum pair_outcome outcome,
+                        const struct error *error)
+{
+    const struct talk *talk = conversation->talk;
+    const struct talk_options *options = talk->options;
+    char idle[TEXT_NUMBER_SIZE], sent[TEXT_NUMBER_SIZE], received[TEXT_NUMBER_SIZE];
+    int status = EXIT_DONE;
+    switch (outcome) {
+    case PAIR_ENDED:
+        talk_say(talk, "Connection closed by foreign host.");
+        break;
+    case PAIR_CLOSED:
+        talk_say(talk, "Connection closed.");
+        break;
+    case PAIR_IDLE:
+        command_warn(talk->command, "nothing was said for %s",
+                     text_duration(options->idle_timeout, idle));
+        status = EXIT_INCOMPLETE;
+        break;
+    case PAIR_FAILED:
+        if (conversation->ours && error->code == EPIPE)
+            return EXIT_SIGNAL + SIGPIPE;
+        status = conversation->ours ? EXIT_TROUBLE : EXIT_INCOMPLETE;
+        command_warn(talk->command, "%s%s",
+                     conversation->ours && !talk->view.error.code ? "standard input or output: "
+                                                                  : "",
+                     error->message);
+        break;
+    }
+    if (options->verbose)
+        talk_say(talk, "sent %s bytes, received %s",
+                 text_grouped(conversation->bytes[PAIR_FORTH], sent),
+                 text_grouped(conversation->bytes[PAIR_BACK], received));
+    return status;
+}

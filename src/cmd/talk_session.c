@@ -1,0 +1,370 @@
+/* struct talk: setting up and taking down what conversations need. */
+#include "cmd/talk_session.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "net/target.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <unistd.h>
+
+/* ---- words for the person ---- */
+
+void talk_say(const struct talk *talk, const char *format, ...)
+{
+    char message[1024], escaped[4 * sizeof(message) + 1];
+    va_list arguments;
+    if (!talk->chatty)
+        return;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    text_escape(message, strlen(message), escaped, sizeof(escaped));
+    fprintf(stderr, "%s\n", escaped);
+}
+
+int talk_status_of(const struct error *error)
+{
+    static const int ours[] = {ENOMEM,     EMFILE, ENFILE, EADDRNOTAVAIL,
+                               EADDRINUSE, EPERM,  ENOSPC, ENOBUFS};
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+        if (error->code == ours[i])
+            return EXIT_TROUBLE;
+    return error->code == EINVAL ? EXIT_USAGE : EXIT_INCOMPLETE;
+}
+
+const char *talk_protocol(const struct endpoint *endpoint)
+{
+    static const char *const names[] = {[ENDPOINT_TCP] = "tcp",
+                                        [ENDPOINT_UDP] = "udp",
+                                        [ENDPOINT_TLS] = "tls",
+                                        [ENDPOINT_UNIX] = "unix"};
+    return names[endpoint->kind];
+}
+
+static void say_date(uint64_t wall, char text[static 16])
+{
+    char whole[CLOCK_TEXT_SIZE];
+    snprintf(text, 16, "%.10s", clock_format(wall, whole));
+}
+
+static void say_tls(const struct talk *talk, const struct channel *channel)
+{
+    struct tls_description *tls = calloc(1, sizeof(*tls));
+    if (!tls || !talk->chatty) {
+        free(tls);
+        return;
+    }
+    channel_tls_describe(channel, tls);
+    talk_say(talk, "%s, %s%s%s%s%s", tls->protocol, tls->cipher, tls->group[0] ? ", " : "",
+             tls->group, tls->alpn[0] ? ", ALPN " : "", tls->alpn);
+    for (size_t i = 0; talk->options->verbose && i < tls->count; i++) {
+        const struct tls_certificate *certificate = &tls->chain[i];
+        char from[16], until[16];
+        say_date(certificate->from, from);
+        say_date(certificate->until, until);
+        talk_say(talk, "certificate %zu: %s, issued by %s, valid from %s until %s", i,
+                 certificate->subject, certificate->issuer, from, until);
+        if (i == 0)
+            talk_say(talk, "certificate 0: for %s; SHA-256 %s",
+                     certificate->names[0] ? certificate->names : "no host",
+                     certificate->fingerprint);
+    }
+    if (tls->count)
+        talk_say(talk, "the certificate is %s%s",
+                 tls->verified ? "believed" : "not believed: ", tls->verified ? "" : tls->verdict);
+    free(tls);
+}
+
+void talk_tell_dial(const struct talk *talk, const struct endpoint *endpoint, enum dial_event event,
+                    const struct peer *peer, const struct channel *channel,
+                    const struct error *error)
+{
+    char text[PEER_TEXT_SIZE], address[ADDRESS_TEXT_SIZE];
+    const char *host = endpoint->host;
+    bool internet = peer->kind == PEER_INTERNET;
+    if (internet)
+        address_format(&peer->address, address);
+    else
+        peer_format(peer, text);
+    switch (event) {
+    case DIAL_TRYING:
+        if (endpoint->kind != ENDPOINT_UDP)
+            talk_say(talk, "Trying %s...", internet ? address : text);
+        break;
+    case DIAL_FAILED:
+        talk_say(talk, "%s", error->message);
+        break;
+    case DIAL_CONNECTED:
+        if (endpoint->kind == ENDPOINT_UDP)
+            talk_say(talk, "Sending to %s.", peer_format(peer, text));
+        else if (talk->options->proxy)
+            talk_say(talk, "Connected to the %s proxy at %s.", proxy_kind_name(talk->proxy.kind),
+                     peer_format(peer, text));
+        else
+            talk_say(talk, "Connected to %s.", internet ? host : text);
+        break;
+    case DIAL_PROXIED:
+        talk_say(talk, "Connected to %s by the proxy.", host);
+        break;
+    case DIAL_SECURED:
+        say_tls(talk, channel);
+        break;
+    }
+}
+
+void talk_tell_listener(void *user, enum listener_event event, const struct peer *peer,
+                        const struct channel *channel, const struct error *error)
+{
+    struct talk *talk = user;
+    char text[PEER_TEXT_SIZE], address[ADDRESS_TEXT_SIZE];
+    const char *where = peer ? peer_format(peer, text) : "";
+    const char *separator = "";
+    char port[8] = "";
+    if (peer && peer->kind == PEER_INTERNET) { /* as nc has it, "127.0.0.1 8080" */
+        where = address_format(&peer->address, address);
+        separator = " ";
+        snprintf(port, sizeof(port), "%u", peer->port);
+    }
+    switch (event) {
+    case LISTENER_READY:
+        talk_say(talk, "Listening on %s%s%s", where, separator, port);
+        break;
+    case LISTENER_DENIED:
+        talk_say(talk, "Connection from %s%s%s denied", where, separator, port);
+        talk_view_denied(&talk->view, peer, "not among those that --allow and --deny let in");
+        break;
+    case LISTENER_FAILED:
+        if (peer)
+            talk_say(talk, "Connection from %s%s%s failed: %s", where, separator, port,
+                     error->message);
+        else
+            command_warn(talk->command, "%s", error->message);
+        break;
+    case LISTENER_HEARD:
+        talk_say(talk, "Datagrams received from %s%s%s", where, separator, port);
+        break;
+    case LISTENER_SECURED:
+        say_tls(talk, channel);
+        break;
+    }
+}
+
+/* ---- what the options name ---- */
+
+int talk_endpoint(const struct talk *talk, enum endpoint_role role, char **words, int count,
+                  struct endpoint *ret_endpoint)
+{
+    const struct talk_options *options = talk->options;
+    enum endpoint_kind kind = options->udp   ? ENDPOINT_UDP
+                              : options->tls ? ENDPOINT_TLS
+                                             : ENDPOINT_TCP;
+    struct error error = {0};
+    int failed;
+    if (options->unix_path) {
+        char word[sizeof(ret_endpoint->path) + 64];
+        enum address_family family;
+        snprintf(word, sizeof(word), "unix:%s", options->unix_path);
+        failed =
+            count ? error_set(&error, EINVAL, "--unix names the port: '%s' is too much", words[0])
+                  : endpoint_parse(word, role, ret_endpoint, &family, &error);
+    } else if (count == 2 || (count == 1 && (options->udp || options->tls))) {
+        failed = endpoint_from_words(kind, role, count == 2 ? words[0] : "", words[count - 1],
+                                     ret_endpoint, &error);
+    } else if (count == 1) {
+        enum address_family family;
+        failed = endpoint_parse(words[0], role, ret_endpoint, &family, &error);
+    } else {
+        failed = error_set(&error, EINVAL,
+                           role == ENDPOINT_DIAL ? "whom to connect to? Give HOST PORT"
+                                                 : "which port to be? Give PORT");
+    }
+    if (failed)
+        command_complain(talk->command, &error);
+    return failed;
+}
+
+static int make_tls(struct talk *talk, unsigned which, struct error *error)
+{
+    const struct talk_options *options = talk->options;
+    struct tls_options tls = {.insecure = options->insecure,
+                              .authorities = options->authorities,
+                              .certificate = options->certificate,
+                              .key = options->key,
+                              .alpn = options->alpn};
+    int failed = which & TALK_TLS_CLIENT ? tls_new(&tls, &talk->client, error) : 0;
+    tls.server = true;
+    if (!failed && which & TALK_TLS_SERVER)
+        failed = tls_new(&tls, &talk->server, error);
+    if (!failed && talk->server) {
+        bool made;
+        const char *fingerprint = tls_fingerprint(talk->server, &made);
+        if (made)
+            talk_say(talk, "Made a certificate for this run, SHA-256 %s", fingerprint);
+    }
+    return failed;
+}
+
+static int make_set(const struct option_list *words, struct address_set *set, struct error *error)
+{
+    for (size_t i = 0; i < words->count; i++) {
+        enum target_kind kind = TARGET_NAME;
+        int failed = target_parse(words->items[i], strlen(words->items[i]), set, &kind, error);
+        if (!failed && kind != TARGET_ADDRESSES)
+            failed = error_set(error, EINVAL, "'%s' is no address or network", words->items[i]);
+        if (failed)
+            return failed;
+    }
+    int failed = address_set_seal(set);
+    return failed ? error_set(error, -failed, "out of memory") : 0;
+}
+
+struct dial_options talk_dial_options_of(const struct talk *talk, const struct endpoint *endpoint)
+{
+    const struct talk_options *options = talk->options;
+    return (struct dial_options){.endpoint = *endpoint,
+                                 .family = talk_family(options),
+                                 .source = options->source,
+                                 .source_port = (uint16_t)options->source_port,
+                                 .timeout = options->connect_timeout,
+                                 .numeric = options->numeric,
+                                 .tls = talk->client,
+                                 .sni = options->server_name,
+                                 .proxy_header = (unsigned)options->send_proxy,
+                                 .proxy = options->proxy ? &talk->proxy : NULL};
+}
+
+struct listener_options talk_listener_options_of(const struct talk *talk,
+                                                 const struct endpoint *endpoint)
+{
+    const struct talk_options *options = talk->options;
+    struct listener_options listener = {.endpoint = *endpoint,
+                                        .family = talk_family(options),
+                                        .tls = talk->server,
+                                        .allow = options->allow.count ? &talk->allow : NULL,
+                                        .deny = options->deny.count ? &talk->deny : NULL,
+                                        .maximum = options->max_clients,
+                                        .timeout = options->connect_timeout,
+                                        .proxy_header = options->accept_proxy,
+                                        .answer_all = strcmp(options->answer, "all") == 0};
+    if (options->all && !listener.endpoint.host[0])
+        strcpy(listener.endpoint.host, "*");
+    return listener;
+}
+
+int talk_stdio(struct talk *talk, struct channel **ret_channel)
+{
+    const struct talk_options *options = talk->options;
+    int in = options->receive_only ? -1 : STDIN_FILENO;
+    int out = talk->view.has_screen || options->send_only ? -1 : STDOUT_FILENO;
+    int failed = channel_stdio_new(talk->loop, in, out, ret_channel);
+    if (failed == -EBADF) /* `<&-` is an input at its end */
+        failed = channel_stdio_new(talk->loop, -1, out, ret_channel);
+    if (failed)
+        command_warn(talk->command, "cannot use standard input and output: %s", strerror(-failed));
+    return failed;
+}
+
+/* ---- beginning and end ---- */
+
+static void signal_came(void *user, const struct signalfd_siginfo *info)
+{
+    struct talk *talk = user;
+    int number = (int)info->ssi_signo;
+    if (talk->signalled && talk->signalled(talk->user, number))
+        return;
+    if (number == SIGINT || number == SIGTERM || number == SIGHUP)
+        talk_stop(talk, EXIT_SIGNAL + number);
+}
+
+static int take_signals(struct talk *talk)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGWINCH);
+    return loop_signals(talk->loop, &set, signal_came, talk);
+}
+
+static void talk_release(struct talk *talk)
+{
+    tls_free(talk->client);
+    tls_free(talk->server);
+    free(talk->proxy.text);
+    address_set_release(&talk->allow);
+    address_set_release(&talk->deny);
+    pipes_release(&talk->pipes);
+    loop_free(talk->loop);
+}
+
+int talk_begin(struct talk *talk, const struct command *command, const struct talk_options *options,
+               unsigned tls)
+{
+    struct error error = {0};
+    *talk = (struct talk){.command = command,
+                          .options = options,
+                          .chatty = !options->quiet && (options->verbose || isatty(STDERR_FILENO))};
+    int failed = talk_options_check(options, &error);
+    if (!failed && options->proxy)
+        failed = proxy_parse(options->proxy, PROXY_NONE, &talk->proxy, &error);
+    if (!failed)
+        failed = make_set(&options->allow, &talk->allow, &error);
+    if (!failed)
+        failed = make_set(&options->deny, &talk->deny, &error);
+    if (!failed) {
+        failed = loop_new(&talk->loop);
+        if (!failed)
+            failed = pipes_init(&talk->pipes);
+        if (!failed)
+            failed = take_signals(talk);
+        if (failed)
+            error_set(&error, -failed, "cannot begin: %s", strerror(-failed));
+    }
+    if (!failed)
+        failed = make_tls(talk, tls, &error);
+    if (!failed)
+        failed = talk_view_open(&talk->view, options, &error);
+    if (!failed)
+        return -1;
+    command_complain(command, &error);
+    talk_release(talk);
+    return failed == -EINVAL ? EXIT_USAGE : EXIT_TROUBLE;
+}
+
+void talk_stop(struct talk *talk, int status)
+{
+    if (talk->status == EXIT_DONE)
+        talk->status = status;
+    loop_stop(talk->loop);
+}
+
+int talk_run(struct talk *talk, void (*release)(void *user), void *user)
+{
+    struct error error = {0};
+    int failed = loop_run(talk->loop);
+    if (failed) {
+        command_warn(talk->command, "cannot wait: %s", strerror(-failed));
+        talk_stop(talk, EXIT_TROUBLE);
+    }
+    release(user);
+    bool broken = talk->view.broken;
+    if (broken || (talk->view.has_screen && talk->view.screen.broken)) {
+        if (talk->status == EXIT_DONE)
+            talk->status = EXIT_SIGNAL + SIGPIPE;
+    }
+    if (talk_view_close(&talk->view, &error)) {
+        command_complain(talk->command, &error);
+        if (talk->status == EXIT_DONE)
+            talk->status = EXIT_TROUBLE;
+    }
+    talk_release(talk);
+    return talk->status;
+}

@@ -1,0 +1,80 @@
+/* What `connect`, `listen` and `relay` share: the loop, signals, TLS, the view, and what is said to
+ * the person on standard error. */
+#pragma once
+
+#include "cmd/talk_options.h"
+#include "cmd/talk_view.h"
+#include "net/address_set.h"
+#include "talk/dial.h"
+#include "talk/listener.h"
+
+struct talk {
+    const struct command *command;
+    const struct talk_options *options;
+    struct loop *loop;
+    struct pipes pipes;
+    struct talk_view view;
+    struct tls *client, *server; /* NULL: not asked for */
+    struct proxy_address proxy;
+    struct address_set allow, deny;
+    bool chatty; /* says what happens: -v, or a person looks at standard error */
+    int status;  /* what the program exits with */
+
+    /* A signal came: SIGINT, SIGTERM, SIGHUP, SIGUSR1 or SIGWINCH. Returns true when it has been
+     * dealt with; else SIGINT, SIGTERM and SIGHUP end the program and the others are passed over.
+     */
+    bool (*signalled)(void *user, int signal);
+    void *user;
+};
+
+/* Which TLS contexts are made. */
+enum talk_tls {
+    TALK_TLS_CLIENT = 1,
+    TALK_TLS_SERVER = 2,
+};
+
+/* Checks the options and makes what they ask for. Returns -1 when the command goes on, or an exit
+ * status, with nothing left to end. */
+int talk_begin(struct talk *talk, const struct command *command, const struct talk_options *options,
+               unsigned tls);
+
+/* Runs the loop until talk_stop(). Returns the exit status, with everything closed. What is still
+ * in the loop must have been taken out by the caller: so `release` is called before the loop is
+ * freed. */
+int talk_run(struct talk *talk, void (*release)(void *user), void *user);
+
+/* Ends the loop; the first status that is not EXIT_DONE stays. */
+void talk_stop(struct talk *talk, int status);
+
+/* One line for the person, when there is one to tell; escaped. */
+__attribute__((format(printf, 2, 3))) void talk_say(const struct talk *talk, const char *format,
+                                                    ...);
+
+/* The exit status for a failure on the way. */
+int talk_status_of(const struct error *error);
+
+/* What the verbs hand to dial_start() and listener_new(), without the endpoint. */
+struct dial_options talk_dial_options_of(const struct talk *talk, const struct endpoint *endpoint);
+struct listener_options talk_listener_options_of(const struct talk *talk,
+                                                 const struct endpoint *endpoint);
+
+/* The `tell` of struct dial_calls for a struct talk: as telnet says it. `host` is how the user
+ * called the other side. */
+void talk_tell_dial(const struct talk *talk, const struct endpoint *endpoint, enum dial_event event,
+                    const struct peer *peer, const struct channel *channel,
+                    const struct error *error);
+
+/* The `tell` of struct listener_calls with the struct talk as its user: as nc says it. */
+void talk_tell_listener(void *talk, enum listener_event event, const struct peer *peer,
+                        const struct channel *channel, const struct error *error);
+
+/* Standard input and output as the options want them. Returns 0 or -errno after a line on stderr.
+ */
+int talk_stdio(struct talk *talk, struct channel **ret_channel);
+
+const char *talk_protocol(const struct endpoint *endpoint); /* "tcp", "udp", "tls", "unix" */
+
+/* The endpoint that the operands and the kind options name: HOST PORT, PORT, or one word of
+ * endpoint.h. Returns 0, or -EINVAL after a line on stderr. */
+int talk_endpoint(const struct talk *talk, enum endpoint_role role, char **words, int count,
+                  struct endpoint *ret_endpoint);
