@@ -5,6 +5,8 @@
 #include "base/buffer.h"
 #include "talk/peer.h"
 
+#include <sys/types.h>
+
 /* What the header says. With `known` false (version 1's UNKNOWN, version 2's LOCAL, or a family
  * that is not the internet's) the addresses of the connection itself hold. */
 struct proxy_header {
