@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -202,14 +204,22 @@ static int tls_shut(struct channel *channel)
         return 0;
     begin(session);
     int result = SSL_shutdown(session->ssl);
-    if (result < 0) {
-        int code = outcome(session, result);
-        if (code != -EAGAIN)
-            session->write_code = code = explain(session, code);
-        return code;
-    }
-    session->shut = true;
-    return 0;
+    int code = result < 0 ? outcome(session, result) : 0;
+    /* A peer that is gone has no use for our end; what it did is seen where it is read. */
+    if (code == -EPIPE || code == -ECONNRESET)
+        code = 0;
+    if (code == 0)
+        session->shut = true;
+    else if (code != -EAGAIN)
+        session->write_code = code;
+    return code;
+}
+
+static size_t tls_unsent(const struct channel *channel)
+{
+    const struct tls_session *session = session_of(channel);
+    int bytes = 0;
+    return ioctl(session->watch.fd, SIOCOUTQ, &bytes) < 0 || bytes < 0 ? 0 : (size_t)bytes;
 }
 
 /* To close a socket from which something could still be read makes the kernel send a RST, which
@@ -258,6 +268,7 @@ static const struct channel_class channel_tls = {
     .read = tls_read,
     .write = tls_write,
     .shut = tls_shut,
+    .unsent = tls_unsent,
     .free = tls_free_channel,
 };
 
@@ -360,6 +371,7 @@ int channel_tls_new(struct loop *loop, struct tls *tls, int fd, const char *name
     session->channel = (struct channel){.class = &channel_tls,
                                         .readable = true,
                                         .writable = true,
+                                        .connected = true,
                                         .splice_in = -1,
                                         .splice_out = -1};
     session->loop = loop;

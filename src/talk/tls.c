@@ -19,10 +19,14 @@
     64 /* of authorities that a client is told about: they must fit its handshake                  \
         */
 
-/* A key with a password is an error: a library does not ask at the terminal. */
+/* A key with a password is an error: a library does not ask at the terminal. `user` is a bool, set
+ * when there is one, or NULL. */
 static int no_password(char *text, int size, int writing, void *user)
 {
-    (void)text, (void)size, (void)writing, (void)user;
+    bool *asked = user;
+    (void)text, (void)size, (void)writing;
+    if (asked)
+        *asked = true;
     return -1;
 }
 
@@ -197,9 +201,15 @@ static int use_key(struct tls *tls, const char *path, struct error *error)
     BIO *source = NULL;
     int failed = open_file(path, &buffer, &source, error);
     if (failed == 0) {
-        EVP_PKEY *key = PEM_read_bio_PrivateKey(source, NULL, no_password, NULL);
-        if (!key || SSL_CTX_use_PrivateKey(tls->context, key) != 1 ||
-            SSL_CTX_check_private_key(tls->context) != 1)
+        bool asked = false;
+        EVP_PKEY *key = PEM_read_bio_PrivateKey(source, NULL, no_password, &asked);
+        if (asked)
+            failed = error_set(error, EINVAL,
+                               "the private key in '%s' has a password: 'openssl pkey' writes it "
+                               "without",
+                               path);
+        else if (!key || SSL_CTX_use_PrivateKey(tls->context, key) != 1 ||
+                 SSL_CTX_check_private_key(tls->context) != 1)
             failed = tls_words_file("private key", path, error);
         EVP_PKEY_free(key);
     }
