@@ -142,7 +142,39 @@ def passed(pair):
     print(f"passed: {pair}", file=sys.stderr)
 
 
-class Peers(Pairs):
+class Hosts(Pairs):
+    """Runs what talks to telnet's and the web's servers and clients."""
+
+    def telnet(self, client):
+        """`client` (place → words) at a telnet server whose program says everything again."""
+        place = Place(self, "tcp", self.namespace)
+        telnetd(self, place)
+        side = self.side("telnet client", client(place))
+        side.write(b"hello\n")
+        side.expect_heard(b"hello\r\nhello\r\n")  # the terminal's echo, and what the program says
+        return side
+
+    def web(self, kind, page="/page"):
+        """An nginx, and what curl says of one of its pages."""
+        place = Place(self, kind, self.namespace)
+        web_server(self, place)
+        self.assertEqual(self.curl(place, page), (PAGE, 0))
+        return place
+
+    def curl(self, place, path, *words):
+        """What curl shows, and its exit status."""
+        scheme = "https" if place.certificate else "http"
+        trust = ["--cacert", place.certificate.file] if place.certificate else []
+        prefix = self.namespace.prefix if self.namespace else []
+        done = subprocess.run(
+            [*prefix, "curl", "-sS", "-m", "60", *trust, *words,
+             f"{scheme}://{place.bracketed}:{place.port}{path}"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return done.stdout, done.returncode
+
+
+class Peers(Hosts):
     """The peers among themselves: what they can do, the tests must let them."""
 
     @need("ip", "nsenter", "ss", "nc.openbsd", "ncat", "socat", "openssl", root=False)
@@ -161,32 +193,141 @@ class Peers(Pairs):
 
     @need("ip", "nsenter", "ss", "telnet", "telnetd", "socat")
     def test_telnet(self):
-        place = Place(self, "tcp", self.namespace)
-        telnetd(self, place)
-        side = self.side("telnet", ["telnet", place.host, place.port])
-        side.expect_heard(b"Escape character is '^]'.")
-        side.write(b"hello\n")
-        side.expect_heard(b"hello\r\nhello\r\n")  # the terminal's echo, and what the program says
+        side = self.telnet(lambda place: ["telnet", place.host, place.port])
+        self.assertIn(b"Escape character is '^]'.", side.received)
         passed("telnet: telnet connects to telnetd")
 
-    @need("ip", "nsenter", "ss", "curl", "nginx")
+    @need("ip", "nsenter", "ss", "curl", "nginx", "openssl")
     def test_web(self):
         for kind in ("tcp", "tls"):
-            place = Place(self, kind, self.namespace)
-            web_server(self, place)
-            self.assertEqual(self.curl(place, "/page"), (PAGE, 0))
+            self.web(kind)
+            passed(f"web: curl connects to nginx by {kind}")
 
-    def curl(self, place, path, *words):
-        """What curl shows, and its exit status."""
-        scheme = "https" if place.certificate else "http"
-        trust = ["--cacert", place.certificate.file] if place.certificate else []
-        prefix = self.namespace.prefix if self.namespace else []
-        done = subprocess.run(
-            [*prefix, "curl", "-sS", "-m", "60", *trust, *words,
-             f"{scheme}://{place.bracketed}:{place.port}{path}"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        return done.stdout, done.returncode
+
+class Matrix(Hosts):
+    """porthole and each of them."""
+
+    @need("ip", "nsenter", "ss", "openssl", root=False)
+    def test_itself(self):
+        for kind in KINDS:
+            self.check(kind, PORTHOLE, PORTHOLE)
+
+    @need("ip", "nsenter", "ss", "nc.openbsd", root=False)
+    def test_netcat(self):
+        self.check_peer(NETCAT)
+
+    @need("ip", "nsenter", "ss", "ncat", "openssl", root=False)
+    def test_ncat(self):
+        self.check_peer(NCAT)
+
+    @need("ip", "nsenter", "ss", "socat", "openssl", root=False)
+    def test_socat(self):
+        self.check_peer(SOCAT)
+
+    @need("ip", "nsenter", "ss", "openssl", root=False)
+    def test_openssl(self):
+        self.check_peer(OPENSSL)
+
+    @need("ip", "nsenter", "ss", *PROXY_PROGRAMS)
+    def test_proxies(self):
+        self.check_proxies(PORTHOLE, ["127.0.0.1", "localhost"])
+
+    @need("ip", "nsenter", "ss", "telnetd", "socat")
+    def test_telnet_server(self):
+        side = self.telnet(
+            lambda place: [PROGRAM, "connect", "--telnet", "-v", place.host, place.port]
+        )
+        self.assertNotIn(b"\xff", side.received)
+        side.expect_said("Connected to 127.0.0.1.")
+        side.end()
+        side.expect_end()
+        self.assertEqual(side.wait(), 0, str(side))
+        passed("telnet: porthole connects to telnetd")
+
+    @need("ip", "nsenter", "ss", "telnet")
+    def test_telnet_client(self):
+        place = Place(self, "tcp", self.namespace)
+        here = self.side("porthole", [PROGRAM, "listen", place.port])
+        place.wait(here.process)
+        there = self.side("telnet", ["telnet", place.host, place.port])
+        there.expect_heard(b"Escape character is '^]'.")
+        there.write(b"typed there\n")
+        here.expect_heard(b"typed there\r\n")
+        here.write(b"typed here\n")
+        there.expect_heard(b"typed here\n")
+        there.end()
+        here.expect_end()
+        here.end()
+        self.assertEqual(here.wait(), 0, str(here))
+        passed("telnet: telnet connects to porthole")
+
+    @need("ip", "nsenter", "ss", "curl")
+    def test_web_client(self):
+        place = Place(self, "tcp", self.namespace)
+        here = self.side("porthole", [PROGRAM, "listen", place.port])
+        place.wait(here.process)
+        url = f"http://{place.host}:{place.port}/some?thing"
+        there = self.side("curl", ["curl", "-sS", url])
+        for line in (b"GET /some?thing HTTP/1.1\r\n", b"\r\nUser-Agent: curl/",
+                     f"\r\nHost: {place.host}:{place.port}\r\n".encode(),
+                     b"\r\nAccept: */*\r\n", b"\r\n\r\n"):  # fmt: skip
+            here.expect_heard(line)
+        here.write(b"HTTP/1.0 200 OK\r\n\r\nby hand\n")
+        here.end()
+        self.assertEqual((there.wait(), here.wait()), (0, 0), f"{there}; {here}")
+        self.assertEqual(bytes(there.received), b"by hand\n")
+        passed("web: curl connects to porthole")
+
+    @need("ip", "nsenter", "ss", "curl", "openssl")
+    def test_web_client_and_pages(self):
+        for kind in ("tcp", "tls"):
+            place = Place(self, kind, self.namespace)
+            tls = place.certificate
+            flags = ["--tls", "--cert", tls.file, "--key", tls.key] if tls else []
+            here = self.side("porthole", [PROGRAM, "listen", "--http", *flags, place.port])
+            place.wait(here.process)
+            for _ in range(3):
+                text, status = self.curl(place, "/page?of=mine", "-H", "X-Mine: yes", "-d", "body")
+                self.assertEqual(status, 0)
+                for line in ("POST /page?of=mine HTTP/1.1", "X-Mine: yes", "body"):
+                    self.assertIn(line, text)
+            here.stop()
+            passed(f"web: curl connects to porthole listen --http by {kind}")
+
+    @need("ip", "nsenter", "ss", "curl", "nginx", "openssl")
+    def test_web_server(self):
+        for kind in ("tcp", "tls"):
+            place = self.web(kind)
+            side = self.side("porthole", PORTHOLE.connect(place))
+            side.write(b"GET /page HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            side.expect_heard(PAGE.encode())
+            side.end()
+            self.assertEqual(side.wait(), 0, str(side))
+            self.assertTrue(side.received.startswith(b"HTTP/1.1 200 OK\r\n"), str(side))
+            passed(f"web: porthole connects to nginx by {kind}")
+
+    @need("ip", "nsenter", "ss", "curl", "nginx", "openssl")
+    def test_web_behind_a_relay(self):
+        plain, secret = self.web("tcp"), self.web("tls")
+        ca = ["--ca", secret.certificate.file]
+        for kind, target, options in (
+            ("tcp", f"tcp:127.0.0.1:{plain.port}", []),
+            ("tcp", f"tls:127.0.0.1:{secret.port}", ca),
+            ("tls", f"tcp:127.0.0.1:{plain.port}", []),
+            ("unix", f"tcp:127.0.0.1:{plain.port}", []),
+        ):
+            place = Place(self, kind, self.namespace)
+            tls = place.certificate
+            options += ["--cert", tls.file, "--key", tls.key] if tls else []
+            listen = f"unix:{place.path}" if kind == "unix" else f"{kind}:{place.port}"
+            relay = self.side("relay", [PROGRAM, "relay", *options, listen, target])
+            place.wait(relay.process)
+            words = ["--unix-socket", place.path] if kind == "unix" else []
+            for _ in range(3):
+                self.assertEqual(self.curl(place, "/page", *words), (PAGE, 0), str(relay))
+            relay.process.terminate()
+            relay.wait()
+            passed(f"web: curl connects to nginx through porthole relay {kind} {target[:3]}")
 
 
 if __name__ == "__main__":
