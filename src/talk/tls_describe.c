@@ -52,11 +52,8 @@ static void describe_chain(const SSL *ssl, struct tls_description *description)
     }
 }
 
-void channel_tls_describe(const struct channel *channel, struct tls_description *ret_description)
+void tls_describe_session(SSL *ssl, struct tls_description *ret_description)
 {
-    const struct tls_session *session =
-        (const struct tls_session *)((const char *)channel - offsetof(struct tls_session, channel));
-    SSL *ssl = session->ssl;
     struct tls_description *description = ret_description;
     *description = (struct tls_description){0};
     copy(description->protocol, sizeof(description->protocol), SSL_get_version(ssl));
@@ -75,4 +72,11 @@ void channel_tls_describe(const struct channel *channel, struct tls_description 
     copy(description->verdict, sizeof(description->verdict),
          description->count == 0 ? "no certificate" : X509_verify_cert_error_string(verdict));
     ERR_clear_error();
+}
+
+void channel_tls_describe(const struct channel *channel, struct tls_description *ret_description)
+{
+    const struct tls_session *session =
+        (const struct tls_session *)((const char *)channel - offsetof(struct tls_session, channel));
+    tls_describe_session(session->ssl, ret_description);
 }

@@ -46,6 +46,9 @@ struct tls_session {
 /* The transport of channel_tls.c; NULL when memory ran out. */
 BIO_METHOD *tls_transport_new(void);
 
+/* What channel_tls_describe() says, of a session that need not be a channel's: libcurl's, say. */
+void tls_describe_session(SSL *ssl, struct tls_description *ret_description);
+
 /* A certificate for this run, and its key. Returns 0 or -errno with an error. */
 int tls_certificate_make(X509 **ret_certificate, EVP_PKEY **ret_key, struct error *error);
 /* "" when it fails. */
