@@ -122,7 +122,7 @@ def directory(test):
 # What a program does at an end, of one kind and in one role.
 #   goes_on    it sends the rest of its input after the other side has ended
 #   half       it goes on receiving after its own input has ended, of which it tells the other side
-#   polite     (TLS) it says close_notify before it closes
+#   polite     (TLS) it always says close_notify before it closes
 Manner = collections.namedtuple("Manner", "goes_on half polite", defaults=(True, True, True))
 
 
@@ -196,7 +196,7 @@ class Ncat(Talker):
 
     def manner(self, kind, role):
         # As a listener it leaves when the client has ended, whatever it still had to say. Over TLS
-        # its end is one of TCP alone.
+        # its end is one of TCP alone, unless the other side's has come before.
         tls = kind == "tls"
         return Manner(goes_on=role == "connect" and not tls, half=not tls, polite=not tls)
 
