@@ -349,7 +349,7 @@ void talk_stop(struct talk *talk, int status)
 int talk_run(struct talk *talk, void (*release)(void *user), void *user)
 {
     struct error error = {0};
-    int failed = loop_run(talk->loop);
+    int failed = talk->status == EXIT_DONE ? loop_run(talk->loop) : 0;
     if (failed) {
         command_warn(talk->command, "cannot wait: %s", strerror(-failed));
         talk_stop(talk, EXIT_TROUBLE);

@@ -38,9 +38,9 @@ enum talk_tls {
 int talk_begin(struct talk *talk, const struct command *command, const struct talk_options *options,
                unsigned tls);
 
-/* Runs the loop until talk_stop(). Returns the exit status, with everything closed. What is still
- * in the loop must have been taken out by the caller: so `release` is called before the loop is
- * freed. */
+/* Runs the loop until talk_stop(), if that was not called with a failure before. Returns the exit
+ * status, with everything closed. What is still in the loop must have been taken out by the caller:
+ * so `release` is called before the loop is freed. */
 int talk_run(struct talk *talk, void (*release)(void *user), void *user);
 
 /* Ends the loop; the first status that is not EXIT_DONE stays. */

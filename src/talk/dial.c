@@ -496,6 +496,12 @@ static int find_peers(struct dial *dial, struct error *error)
             return error_set(error, EINVAL, "'%s' is not an IPv%d address", host, (int)family);
         looked_up(dial, &address, 1, NULL);
         return 0;
+    } else if (dial->options.address_count) {
+        looked_up(dial, dial->options.addresses,
+                  dial->options.address_count < RESOLVE_ASIDE_MAXIMUM ? dial->options.address_count
+                                                                      : RESOLVE_ASIDE_MAXIMUM,
+                  NULL);
+        return 0;
     } else if (dial->options.numeric) {
         return error_set(error, EINVAL, "'%s' is not an address, and names are not looked up",
                          host);

@@ -10,13 +10,16 @@
 
 struct dial_options {
     struct endpoint endpoint;
-    enum address_family family; /* only this one; ADDRESS_NONE: any */
-    const char *source;         /* address to come from; NULL: the kernel's choice */
-    uint16_t source_port;       /* 0: the kernel's choice */
-    uint64_t timeout;           /* nanoseconds for all of it; 0: as long as the kernel tries */
-    bool numeric;               /* the host must be an address: nobody is asked */
-    struct tls *tls;            /* of ENDPOINT_TLS; borrowed */
-    const char *sni;            /* as channel_tls_new() has it */
+    enum address_family family;      /* only this one; ADDRESS_NONE: any */
+    const struct address *addresses; /* of the host, or of the proxy's, when they are known;
+                                        borrowed until dial_start() returns */
+    size_t address_count;            /* 0: looked up */
+    const char *source;              /* address to come from; NULL: the kernel's choice */
+    uint16_t source_port;            /* 0: the kernel's choice */
+    uint64_t timeout;                /* nanoseconds for all of it; 0: as long as the kernel tries */
+    bool numeric;                    /* the host must be an address: nobody is asked */
+    struct tls *tls;                 /* of ENDPOINT_TLS; borrowed */
+    const char *sni;                 /* as channel_tls_new() has it */
     const struct proxy_address *proxy; /* NULL: none; borrowed */
     unsigned proxy_header;             /* version of the PROXY header that is said first; 0: none */
     struct proxy_header client; /* what it says; not `known`: the connection's own addresses */
