@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes the corpora that are not text: checkpoint, error_queue, packet, judge and neighbour in
-fuzz/corpus.
+"""Makes the corpora that are not text: checkpoint, error_queue, packet, judge, neighbour, endpoint,
+proxy and proxy_header in fuzz/corpus.
 
     python3 fuzz/make_corpus.py
 
@@ -429,9 +429,135 @@ def neighbours():
     return {name: bytes([how]) + packet for name, (how, packet) in out.items()}
 
 
+# ---- words for endpoints, and proxies ----
+
+LISTENS, TWO_WORDS = 1, 2
+OF_TCP, OF_UDP, OF_TLS, OF_UNIX = 0, 16, 32, 48
+
+
+def endpoints():
+    """For fuzz_endpoint: the first byte says how the rest is read."""
+    out = {
+        'port': (LISTENS, '8080'),
+        'service': (LISTENS, 'tls:https'),
+        'every-address': (LISTENS, 'udp4:*:0'),
+        'no-host': (LISTENS, ':8080'),
+        'name': (0, 'tcp:www.example.com.:443'),
+        'address4': (0, '127.0.0.1:80'),
+        'address6': (0, 'tcp6:[2001:db8::1]:80'),
+        'zone': (0, 'udp:[fe80::1%999999]:domain'),
+        'mapped': (0, 'tls4:[::ffff:192.0.2.1]:443'),
+        'path': (0, 'unix:/run/x'),
+        'abstract': (LISTENS, 'unix:@name'),
+        'bad-kind': (0, 'tcpp:db:5432'),
+        'bad-kind-of-path': (0, 'unx:/run/x'),
+        'bad-service': (0, 'db:postgras'),
+        'bad-brackets': (0, '[::1'),
+        'url': (0, 'http://localhost/'),
+        'words': (TWO_WORDS | OF_TCP, 'localhost\n80'),
+        'words-address6': (TWO_WORDS | OF_UDP, '[::1]\ntftp'),
+        'words-listen': (TWO_WORDS | LISTENS | OF_TLS, '\n0'),
+        'words-path': (TWO_WORDS | OF_UNIX, '/run/x'),
+        'words-path-with-port': (TWO_WORDS | OF_UNIX, '/run/x\n80'),
+    }
+    return {name: bytes([how]) + word.encode() for name, (how, word) in out.items()}
+
+
+HTTP, SOCKS4, SOCKS5, WITH_USER, PROXY_WORD = 1, 2, 3, 4, 0x80
+
+
+def proxies():
+    """For fuzz_proxy: the first byte chooses the request, and the rest is what the proxy answers; or
+    the rest is a word for a proxy."""
+    bound = b'\5\0\0\1\x7f\0\0\1\x04\x38'
+    out = {
+        'socks4': (SOCKS4, b'\0\x5a' + bytes(6)),
+        'socks4-refused': (SOCKS4 | WITH_USER, b'\0\x5b' + bytes(6)),
+        'socks5': (SOCKS5, b'\5\0' + bound + b'target'),
+        'socks5-bound6': (SOCKS5, b'\5\0\5\0\0\4' + bytes(18)),
+        'socks5-bound-name': (SOCKS5, b'\5\0\5\0\0\3\4name\0\1'),
+        'socks5-password': (SOCKS5 | WITH_USER, b'\5\2\1\0' + bound),
+        'socks5-bad-password': (SOCKS5 | WITH_USER, b'\5\2\1\1'),
+        'socks5-bad-method': (SOCKS5, b'\5\xff'),
+        'socks5-refused': (SOCKS5, b'\5\0\5\5\0\1' + bytes(6)),
+        'socks5-bad-type': (SOCKS5, b'\5\0\5\0\0\2' + bytes(6)),
+        'http': (HTTP, b'HTTP/1.1 200 Connection established\r\nServer: x\r\n\r\ntarget'),
+        'http-bare': (HTTP, b'HTTP/1.0 200\n\n'),
+        'http-interim': (HTTP, b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n'),
+        'http-password': (HTTP | WITH_USER, b'HTTP/1.1 407 Proxy Authentication Required\r\n'),
+        'http-refused': (HTTP, b'HTTP/1.1 503 Service \x1bUnavailable\r\n\r\n'),
+        'http-long': (HTTP, b'HTTP/1.1 200 OK\r\nX: ' + b'x' * 20000),
+        'http-not': (HTTP, b'SSH-2.0-OpenSSH\r\n'),
+        'word': (PROXY_WORD, b'http://me:secret@proxy:8080/'),
+        'word-escaped': (PROXY_WORD, b'socks5h://m%65:%25%3a@[::1]:9'),
+        'word-bare': (PROXY_WORD | SOCKS5, b'127.0.0.1:1080'),
+        'word-bad-scheme': (PROXY_WORD, b'socks6://x'),
+        'word-bad-escape': (PROXY_WORD, b'http://%4@x'),
+    }
+    return {name: bytes([how]) + rest for name, (how, rest) in out.items()}
+
+
+# ---- the PROXY protocol ----
+
+def crc32c(message):
+    crc = 0xffffffff
+    for byte in message:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def version2(command, family, content):
+    return b'\r\n\r\n\0\r\nQUIT\n' + struct.pack('>BBH', 0x20 | command, family, len(content)) + \
+        content
+
+
+def summed(command, family, before, behind=b''):
+    """With a checksum between additions."""
+    def whole(crc):
+        return version2(command, family, before + struct.pack('>BHI', 3, 4, crc) + behind)
+    return whole(crc32c(whole(0)))
+
+
+def proxy_headers():
+    both4 = packed('192.0.2.1') + packed('198.51.100.2') + struct.pack('>HH', 56324, 443)
+    both6 = packed('2001:db8::1') + packed('2001:db8::2') + struct.pack('>HH', 56324, 443)
+    paths = b'/run/x'.ljust(108, b'\0') + b'\0abstract'.ljust(108, b'\0')
+    return {
+        'v1-tcp4': b'PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\nGET / HTTP/1.1\r\n',
+        'v1-tcp6': b'PROXY TCP6 2001:db8::1 ::ffff:192.0.2.1 0 65535\r\n',
+        'v1-unknown': b'PROXY UNKNOWN\r\n',
+        'v1-unknown-more': b'PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n',
+        'v1-cut': b'PROXY TCP4 192.0.2.1 198.51',
+        'v1-long': b'PROXY UNKNOWN '.ljust(108, b'x') + b'\r\n',
+        'v1-bad-port': b'PROXY TCP4 192.0.2.1 198.51.100.2 056 443\r\n',
+        'v1-zone': b'PROXY TCP6 fe80::1%lo ::1 1 2\r\n',
+        'v2-local': version2(0, 0, b''),
+        'v2-local-more': version2(0, 0x11, both4[:5]),
+        'v2-tcp4': version2(1, 0x11, both4) + b'behind',
+        'v2-udp4': version2(1, 0x12, both4),
+        'v2-tcp6': version2(1, 0x21, both6),
+        'v2-unix': version2(1, 0x31, paths),
+        'v2-unix-at': version2(1, 0x31, b'@'.ljust(108, b'\0') + bytes(108)),
+        'v2-unspecified': version2(1, 0, b'anything'),
+        'v2-cut': version2(1, 0x21, both6)[:-1],
+        'v2-short': version2(1, 0x21, both4),
+        'v2-bad-family': version2(1, 0x44, both4),
+        'v2-bad-command': version2(2, 0x11, both4),
+        'v2-additions': version2(1, 0x11, both4 + b'\x02\0\x0bexample.com\x04\0\0'),
+        'v2-addition-beyond': version2(1, 0x11, both4 + b'\x04\0\x09x'),
+        'v2-checksum': summed(1, 0x11, both4, b'\x01\0\x02h2'),
+        'v2-checksum6': summed(1, 0x21, both6),
+        'v2-checksum-wrong': version2(1, 0x11, both4 + b'\x03\0\x04abcd'),
+        'http': b'GET / HTTP/1.1\r\nHost: x\r\n\r\n',
+    }
+
+
 def main():
     corpora = {'checkpoint': checkpoints(), 'error_queue': messages(), 'packet': packets(),
-               'judge': judgements(), 'neighbour': neighbours()}
+               'judge': judgements(), 'neighbour': neighbours(),
+               'endpoint': endpoints(), 'proxy': proxies(), 'proxy_header': proxy_headers()}
     for folder, files in corpora.items():
         (CORPUS / folder).mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

@@ -66,7 +66,7 @@ static void add_path(struct buffer *bytes, const struct peer *peer)
 {
     char path[UNIX_SIZE] = {0};
     memcpy(path, peer->path, strnlen(peer->path, sizeof(path)));
-    if (path[0] == '@')
+    if (path[0] == '@' && path[1] != '\0') /* alone it is a file's name */
         path[0] = '\0';
     buffer_add(bytes, path, sizeof(path));
 }
