@@ -256,7 +256,7 @@ class Matrix(Hosts):
         here.write(b"typed here\n")
         there.expect_heard(b"typed here\n")
         there.end()
-        here.expect_end()
+        there.wait()
         here.end()
         self.assertEqual(here.wait(), 0, str(here))
         passed("telnet: telnet connects to porthole")
