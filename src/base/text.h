@@ -33,8 +33,8 @@ int text_parse_duration(const char *text, uint64_t *ret_nanoseconds, struct erro
 /* "99.9" or "99.9%"; no bounds are checked. */
 int text_parse_percent(const char *text, double *ret_percent, struct error *error);
 
-/* The length of the UTF-8 character at the start of `length` bytes, and its code point; 0 when there
- * is none. */
+/* The length of the UTF-8 character at the start of `length` bytes, and its code point; 0 when
+ * there is none. */
 size_t text_decode(const void *text, size_t length, uint32_t *ret_point);
 
 /* Copies `length` hostile bytes as printable UTF-8 into a NUL-terminated `escaped`: control
