@@ -133,7 +133,7 @@ static int complain_of_status(const struct proxy_request *request, unsigned stat
     char shown[REASON_SHOWN + 1];
     text_escape(reason->text, reason->length, shown, sizeof(shown));
     const char *advice = "";
-    if (status == 407)
+    if (status == 407 || (status == 401 && request->user)) /* which some say instead */
         advice = request->user ? ": it does not take this user and password"
                                : ": it wants a user and a password";
     else if (status == 405 || status == 501)
