@@ -151,3 +151,19 @@ int confine(const struct confinement *wanted, struct error *error)
         lacks |= CONFINEMENT_LACKS_CALLS;
     return lacks;
 }
+
+int confine_lightly(unsigned rights, struct error *error)
+{
+    struct kept kept = {.count = 0};
+    if (rights & CONFINEMENT_KEEPS_PORTS)
+        kept.values[kept.count++] = CAP_NET_BIND_SERVICE;
+    if (rights & CONFINEMENT_KEEPS_PATHS)
+        kept.values[kept.count++] = CAP_DAC_OVERRIDE;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        return error_set(error, errno, "cannot give up new rights: %s", strerror(errno));
+    drop_bounds();
+    int failed = set_capabilities(&kept);
+    if (failed)
+        return error_set(error, -failed, "cannot give up capabilities: %s", strerror(-failed));
+    return SANITIZED || confine_fatal_calls() == 0 ? 0 : CONFINEMENT_LACKS_CALLS;
+}

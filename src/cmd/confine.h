@@ -30,3 +30,15 @@ enum confinement_lack {
 /* Returns 0, a set of enum confinement_lack when it had to do with less, or -errno with an error.
  * The process must have one thread. */
 int confine(const struct confinement *wanted, struct error *error);
+
+/* What a conversation may still do. */
+enum confinement_kept {
+    CONFINEMENT_KEEPS_PORTS = 1, /* bind ports below 1024 */
+    CONFINEMENT_KEEPS_PATHS = 2, /* files of other users, where it had that right: root's */
+};
+
+/* The little that can be taken from a conversation (`connect`, `listen`, `relay`, `get`), which
+ * goes on looking up names, reading files and opening sockets: capabilities but for those of
+ * `kept`, rights that a program could bring, and the system calls that nothing here ever makes,
+ * execve() among them. So not where --exec starts programs. Returns as confine() does. */
+int confine_lightly(unsigned kept, struct error *error);

@@ -247,3 +247,16 @@ int confine_calls(const struct confinement *wanted)
     seccomp_release(filter);
     return failed;
 }
+
+int confine_fatal_calls(void)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    if (!filter)
+        return -ENOMEM;
+    set_attributes(filter);
+    int failed = add_names(filter, SCMP_ACT_KILL_PROCESS, fatal, COUNT(fatal));
+    if (!failed)
+        failed = seccomp_load(filter);
+    seccomp_release(filter);
+    return failed;
+}

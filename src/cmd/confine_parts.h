@@ -13,5 +13,8 @@ int confine_files(const struct confinement *wanted);
  * only an attacker would make them. Needs no_new_privs. */
 int confine_calls(const struct confinement *wanted);
 
+/* seccomp: only what an attacker would call ends the process. Needs no_new_privs. */
+int confine_fatal_calls(void);
+
 /* The directory part of `path`, to be freed; NULL without memory. */
 char *confine_directory(const char *path);

@@ -316,7 +316,7 @@ static int begin(struct relay *relay, const int *inherited, size_t inherited_cou
     if (!inherited_count && !relay->from.host[0] && !talk->options->all &&
         relay->from.kind != ENDPOINT_UNIX)
         talk_say(talk, "Only this machine can reach it; --all opens it to the network");
-    return EXIT_DONE;
+    return talk_confine(talk, relay->from.kind == ENDPOINT_UNIX || relay->to.kind == ENDPOINT_UNIX);
 }
 
 /* Returns 0, or -EINVAL with an error. */

@@ -90,7 +90,10 @@ int talk_connect(const struct command *command, const struct talk_options *optio
         return status;
     connecting.conversation.talk = talk;
     const struct dial_options dial = talk_dial_options_of(talk, &connecting.endpoint);
-    if (dial_start(talk->loop, &dial, &calls, &connecting.dial, &error) < 0) {
+    status = talk_confine(talk, connecting.endpoint.kind == ENDPOINT_UNIX);
+    if (status) {
+        talk_stop(talk, status);
+    } else if (dial_start(talk->loop, &dial, &calls, &connecting.dial, &error) < 0) {
         command_complain(command, &error);
         talk_stop(talk, talk_status_of(&error));
     }

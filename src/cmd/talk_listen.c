@@ -392,7 +392,7 @@ static int begin(struct listening *listening, const int *inherited, size_t inher
     }
     if (!inherited_count)
         say_who_may_come(listening);
-    return EXIT_DONE;
+    return talk_confine(talk, listening->endpoint.kind == ENDPOINT_UNIX);
 }
 
 int talk_listen(const struct command *command, const struct talk_options *options, char **words,

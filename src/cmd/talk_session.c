@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "cmd/confine.h"
 #include "net/target.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <unistd.h>
 
 /* ---- words for the person ---- */
@@ -337,6 +337,21 @@ int talk_begin(struct talk *talk, const struct command *command, const struct ta
     command_complain(command, &error);
     talk_release(talk);
     return failed == -EINVAL ? EXIT_USAGE : EXIT_TROUBLE;
+}
+
+int talk_confine(const struct talk *talk, bool paths)
+{
+    const struct talk_options *options = talk->options;
+    struct error error;
+    uint64_t port = options->source_port;
+    if (options->program || options->shell)
+        return 0;
+    unsigned kept = (port > 0 && port < 1024 ? CONFINEMENT_KEEPS_PORTS : 0u) |
+                    (paths ? CONFINEMENT_KEEPS_PATHS : 0u);
+    if (confine_lightly(kept, &error) >= 0)
+        return 0;
+    command_complain(talk->command, &error);
+    return EXIT_TROUBLE;
 }
 
 void talk_stop(struct talk *talk, int status)

@@ -43,6 +43,10 @@ int talk_begin(struct talk *talk, const struct command *command, const struct ta
  * so `release` is called before the loop is freed. */
 int talk_run(struct talk *talk, void (*release)(void *user), void *user);
 
+/* Gives up all rights that are no longer needed, once listening sockets are bound. `paths`: Unix
+ * sockets are still to be found or removed. Returns 0, or EXIT_TROUBLE after a line on stderr. */
+int talk_confine(const struct talk *talk, bool paths);
+
 /* Ends the loop; the first status that is not EXIT_DONE stays. */
 void talk_stop(struct talk *talk, int status);
 
