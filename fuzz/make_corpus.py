@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes the corpora that are not text: checkpoint, error_queue, packet, judge, neighbour, endpoint,
-proxy and proxy_header in fuzz/corpus.
+proxy, proxy_header and telnet in fuzz/corpus.
 
     python3 fuzz/make_corpus.py
 
@@ -11,6 +11,7 @@ import ipaddress
 import pathlib
 import socket
 import struct
+import zlib
 
 CORPUS = pathlib.Path(__file__).parent / 'corpus'
 MASK = 2**64 - 1
@@ -554,10 +555,43 @@ def proxy_headers():
     }
 
 
+# ---- telnet: how the session begins, the length of segments less one, what the server says ----
+
+IAC, WILL, WONT, DO, DONT, SB, SE = (bytes([code]) for code in (255, 251, 252, 253, 254, 250, 240))
+T_BINARY, T_ECHO, T_SGA, T_TYPE, T_NAWS, T_ENVIRON, T_COMPRESS = (
+    bytes([option]) for option in (0, 1, 3, 24, 31, 39, 86))
+
+
+def telnet_sessions():
+    everything = b''.join(IAC + command + option for command in (WILL, DO, DO, WONT, DONT, WONT)
+                          for option in (T_BINARY, T_ECHO, T_SGA, T_TYPE, T_NAWS, T_ENVIRON, T_COMPRESS))
+    questions = IAC + DO + T_TYPE + IAC + SB + T_TYPE + b'\1' + IAC + SE
+    environ = IAC + DO + T_ENVIRON + IAC + SB + T_ENVIRON + b'\1'
+    login = IAC + DO + T_TYPE + IAC + WILL + T_SGA + IAC + WILL + T_ECHO + b'login: '
+    streams = {
+        'text': b'one\r\ntwo\r\0three\rfour\n' + IAC + IAC + b'\r',
+        'login': login,
+        'everything': everything,
+        'type': questions + IAC + SB + T_TYPE + b'\0xterm' + IAC + SE,
+        'environ': environ + b'\0USER\3OTHER\0' + IAC + SE + environ + IAC + SE,
+        'environ-escapes': environ + b'\0FO\2\2O\3B\2\1AR\2' + IAC + SE,
+        'mssp': IAC + SB + bytes([70]) + b'\1FOO\2BAR\1BAZ' + IAC + SE,
+        'zmp': IAC + SB + bytes([93]) + b'zmp.ping\0' + IAC + SE,
+        'binary': IAC + DO + T_BINARY + IAC + WILL + T_BINARY + b'\r\n\r\0' + IAC + WONT + T_BINARY + b'\r\n',
+        'compress': b'x' + IAC + WILL + T_COMPRESS + IAC + SB + T_COMPRESS + IAC + SE + zlib.compress(b'y' * 4096),
+        'compress-torn': IAC + SB + T_COMPRESS + b'z' + IAC + IAC + WILL + b'x\x9c',
+        'torn': IAC + SB + T_TYPE + b'\1' + IAC + DO + T_ECHO + IAC + SB + T_NAWS,
+        'commands': b''.join(IAC + bytes([code]) for code in range(236, 250)),
+    }
+    return {f'{name}-{how:x}-{segment}': bytes([how, segment]) + stream
+            for name, stream in streams.items() for how, segment in ((7, 0), (31, 2))}
+
+
 def main():
     corpora = {'checkpoint': checkpoints(), 'error_queue': messages(), 'packet': packets(),
                'judge': judgements(), 'neighbour': neighbours(),
-               'endpoint': endpoints(), 'proxy': proxies(), 'proxy_header': proxy_headers()}
+               'endpoint': endpoints(), 'proxy': proxies(), 'proxy_header': proxy_headers(),
+               'telnet': telnet_sessions()}
     for folder, files in corpora.items():
         (CORPUS / folder).mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

@@ -29,8 +29,8 @@ struct telnet_channel {
     struct loop *loop;
     struct channel *lower;
     telnet_t *telnet;
-    telnet_telopt_t agreed[6];
-    char terminal[64];
+    telnet_telopt_t agreed[7];
+    char terminal[64], user_name[64];
     unsigned columns, rows;
     void (*tell)(void *user, enum telnet_event event, const char *text);
     void *user;
@@ -51,6 +51,7 @@ struct telnet_channel {
     size_t taken;     /* of `in` */
     bool cr_read;     /* the last byte that came was a CR, and is not (or, raw: is) in `in` */
     bool raw;
+    bool receiving;  /* in telnet_recv() */
     int read_failed; /* CHANNEL_END, or -errno: after what is in `in` */
     char chunk[CHUNK_SIZE];
 };
@@ -261,6 +262,25 @@ static void negotiated(struct telnet_channel *self, unsigned char command, unsig
         set_other(self, option, command == TELNET_WILL);
 }
 
+/* Only USER, and only who asks for it, or for everything, is told. */
+static void send_user(struct telnet_channel *self, const struct telnet_environ_t *asked,
+                      size_t count)
+{
+    bool wanted = count == 0;
+    for (size_t i = 0; i < count; i++)
+        wanted = wanted || (asked[i].type == TELNET_ENVIRON_VAR &&
+                            (!asked[i].var[0] || strcmp(asked[i].var, "USER") == 0));
+    /* telnet_begin_newenviron() of libtelnet 0.21 leaves the first byte out. */
+    const char head[] = {TELNET_ENVIRON_IS,   TELNET_ENVIRON_VAR, 'U', 'S', 'E', 'R',
+                         TELNET_ENVIRON_VALUE};
+    char answer[sizeof(head) + sizeof(self->user_name)];
+    size_t length = strlen(self->user_name);
+    memcpy(answer, head, sizeof(head));
+    memcpy(answer + sizeof(head), self->user_name, length);
+    telnet_subnegotiation(self->telnet, TELNET_TELOPT_NEW_ENVIRON, answer,
+                          wanted ? sizeof(head) + length : 1);
+}
+
 /* ---- libtelnet ---- */
 
 static void take_sent(struct telnet_channel *self, const unsigned char *bytes, size_t length)
@@ -284,7 +304,7 @@ static void fail_protocol(struct telnet_channel *self, const char *message)
 static void take_event(telnet_t *telnet, telnet_event_t *event, void *user)
 {
     struct telnet_channel *self = user;
-    if (self->read_failed && event->type != TELNET_EV_SEND)
+    if (self->read_failed && (self->receiving || event->type != TELNET_EV_SEND))
         return; /* the rest of what failed */
     switch (event->type) {
     case TELNET_EV_DATA:
@@ -308,6 +328,10 @@ static void take_event(telnet_t *telnet, telnet_event_t *event, void *user)
     case TELNET_EV_TTYPE:
         if (event->ttype.cmd == TELNET_TTYPE_SEND && self->us.on[TELNET_TELOPT_TTYPE])
             telnet_ttype_is(telnet, self->terminal);
+        break;
+    case TELNET_EV_ENVIRON:
+        if (event->environ.cmd == TELNET_ENVIRON_SEND && self->us.on[TELNET_TELOPT_NEW_ENVIRON])
+            send_user(self, event->environ.values, event->environ.size);
         break;
     case TELNET_EV_COMPRESS: /* libtelnet begins with it whenever it is told to */
         fail_protocol(self, "the other side compresses what it says without having been asked to");
@@ -341,6 +365,8 @@ static void start(struct telnet_channel *self)
         ask(self, TELNET_WILL, TELNET_TELOPT_TTYPE);
     if (self->columns && self->rows)
         ask(self, TELNET_WILL, TELNET_TELOPT_NAWS);
+    if (self->user_name[0])
+        ask(self, TELNET_WILL, TELNET_TELOPT_NEW_ENVIRON);
     out_flush(self);
 }
 
@@ -383,7 +409,9 @@ static int receive(struct telnet_channel *self)
         self->channel.error = self->lower->error;
         return 0;
     }
+    self->receiving = true;
     telnet_recv(self->telnet, self->chunk, (size_t)got);
+    self->receiving = false;
     out_flush(self); /* the answers; when that fails, the next write says so */
     if (self->in.failed || self->out.failed)
         self->read_failed = -ENOMEM;
@@ -509,6 +537,7 @@ int channel_telnet_new(struct loop *loop, struct channel *lower,
     self->line_end.due = line_end_due;
     snprintf(self->terminal, sizeof(self->terminal), "%s",
              options->terminal ? options->terminal : "");
+    snprintf(self->user_name, sizeof(self->user_name), "%s", options->user ? options->user : "");
     self->columns = sixteen_bits(options->columns);
     self->rows = sixteen_bits(options->rows);
     agree(self, 0, TELNET_TELOPT_ECHO, false, true);
@@ -516,7 +545,8 @@ int channel_telnet_new(struct loop *loop, struct channel *lower,
     agree(self, 2, TELNET_TELOPT_BINARY, true, true);
     agree(self, 3, TELNET_TELOPT_TTYPE, self->terminal[0] != '\0', false);
     agree(self, 4, TELNET_TELOPT_NAWS, self->columns && self->rows, false);
-    self->agreed[5].telopt = -1;
+    agree(self, 5, TELNET_TELOPT_NEW_ENVIRON, self->user_name[0] != '\0', false);
+    self->agreed[6].telopt = -1;
     self->telnet = telnet_init(self->agreed, take_event, 0, self);
     if (!self->telnet) {
         telnet_channel_free(&self->channel, false);

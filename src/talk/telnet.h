@@ -6,7 +6,8 @@
 
 struct telnet_options {
     const char
-        *terminal; /* what TERMINAL-TYPE tells (RFC 1091), "xterm"; NULL: refuse the option */
+        *terminal;    /* what TERMINAL-TYPE tells (RFC 1091), "xterm"; NULL: refuse the option */
+    const char *user; /* what NEW-ENVIRON tells as USER (RFC 1572); NULL: refuse the option */
     unsigned columns, rows; /* what NAWS tells (RFC 1073); 0: refuse the option */
     bool initiate;          /* offer options before the server asks, as on port 23 */
 };

@@ -483,6 +483,31 @@ static void test_terminal_type_again_and_again(void **state)
     scene_close(&scene);
 }
 
+static void test_tells_the_user_where_one_is_given(void **state)
+{
+    (void)state;
+    struct telnet_options options = some_options;
+    struct scene scene;
+    options.user = "gast";
+    scene_open(&scene, &options);
+    SAYS(&scene, IAC SB NEW_ENVIRON "\001" IAC SE); /* it has not been agreed on */
+    READ(&scene, "");
+    HEARS(&scene, "");
+    SAYS(&scene, IAC DO NEW_ENVIRON IAC SB NEW_ENVIRON "\001" IAC SE);
+    READ(&scene, "");
+    HEARS(&scene, IAC WILL NEW_ENVIRON IAC SB NEW_ENVIRON "\000\000USER\001gast" IAC SE);
+    SAYS(&scene, IAC SB NEW_ENVIRON "\001\000TERM\000USER\003" IAC SE);
+    READ(&scene, "");
+    HEARS(&scene, IAC SB NEW_ENVIRON "\000\000USER\001gast" IAC SE);
+    SAYS(&scene, IAC SB NEW_ENVIRON "\001\000HOME\003USER" IAC SE);
+    READ(&scene, "");
+    HEARS(&scene, IAC SB NEW_ENVIRON "\000" IAC SE);
+    SAYS(&scene, IAC SB NEW_ENVIRON "\000\000HOME" IAC SE IAC SB NEW_ENVIRON "\007" IAC SE);
+    READ(&scene, "");
+    HEARS(&scene, "");
+    scene_close(&scene);
+}
+
 /* ---- commands ---- */
 
 static void test_sends_commands(void **state)
@@ -889,6 +914,7 @@ int main(void)
         cmocka_unit_test(test_initiates),
         cmocka_unit_test(test_the_window_has_another_size),
         cmocka_unit_test(test_terminal_type_again_and_again),
+        cmocka_unit_test(test_tells_the_user_where_one_is_given),
         cmocka_unit_test(test_sends_commands),
         cmocka_unit_test(test_every_command_is_sent),
         cmocka_unit_test(test_explains_what_it_cannot_send),
