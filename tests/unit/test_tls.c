@@ -128,6 +128,52 @@ static void certificate_that_was_made_is_valid(void **state)
     }
 }
 
+/* ---- what a certificate says ---- */
+
+/* Names that want to be more than one, or something else, are told as they are. */
+static void names_are_hostile(void **state)
+{
+    (void)state;
+    char text[64];
+    struct wish wish = {.name = "x", .names = "DNS:one.example,IP:::1,URI:http://a/b,email:a@b"};
+    struct identity identity = identity_new(&wish, NULL);
+    assert_true(tls_certificate_names(identity.certificate, false, text, sizeof(text)));
+    assert_string_equal(text, "one.example, ::1, URI:http://a/b, email:a@b");
+    assert_true(tls_certificate_names(identity.certificate, false, text, 32));
+    assert_string_equal(text, "one.example, ::1, ...");
+    assert_true(tls_certificate_names(identity.certificate, false, text, 8));
+    assert_string_equal(text, "...");
+    identity_free(&identity);
+
+    identity = identity_new(&(struct wish){.name = "a\nb, c\\d\x7f"}, NULL);
+    assert_false(tls_certificate_names(identity.certificate, false, text, sizeof(text)));
+    assert_string_equal(text, "");
+    assert_true(tls_certificate_names(identity.certificate, true, text, sizeof(text)));
+    assert_string_equal(text, "a\\0Ab\\2C\\20c\\5Cd\\7F");
+    identity_free(&identity);
+}
+
+static void times_have_bounds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t time;
+    } rows[] = {
+        {"19700101000001Z", NANOSECONDS_PER_SECOND},
+        {"19691231235959Z", 0},
+        {"20250101000000Z", 1735689600 * NANOSECONDS_PER_SECOND},
+        {"99991231235959Z", UINT64_MAX},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        ASN1_TIME *time = ASN1_TIME_new();
+        assert_int_equal(ASN1_TIME_set_string(time, rows[i].text), 1);
+        assert_true(tls_certificate_time(time) == rows[i].time);
+        ASN1_TIME_free(time);
+    }
+    assert_true(tls_certificate_time(NULL) == 0);
+}
+
 /* ---- who is believed ---- */
 
 /* A client that believes `authorities` meets a server that shows `certificate`. */
@@ -446,6 +492,8 @@ int main(void)
         cmocka_unit_test(protocols_that_are_wrong),
         cmocka_unit_test(certificate_is_made),
         cmocka_unit_test(certificate_that_was_made_is_valid),
+        cmocka_unit_test(names_are_hostile),
+        cmocka_unit_test(times_have_bounds),
         cmocka_unit_test(names_are_checked),
         cmocka_unit_test(times_are_checked),
         cmocka_unit_test(signatures_are_checked),
