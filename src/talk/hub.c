@@ -337,7 +337,7 @@ static void local_ended(struct hub *hub)
     loop_defer(hub->loop, &hub->goodbyes);
 }
 
-static void ended(struct member *member)
+static void member_ended(struct member *member)
 {
     struct hub *hub = member->hub;
     member->speaking = false;
@@ -369,7 +369,7 @@ static void hear(struct member *member)
         if (member->error.code) /* writing has failed, and these were its last words */
             leave(member);
     } else if (got == CHANNEL_END) {
-        ended(member);
+        member_ended(member);
     } else if (got < 0) {
         member->error.code = 0; /* it says more than that writing failed */
         note_failure(member, (int)-got, "reading");
