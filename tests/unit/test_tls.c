@@ -251,6 +251,7 @@ static void signatures_are_checked(void **state)
     (void)state;
     expect_verdict("authority.pem", "alone.pem", "a.example",
                    "self-signed certificate: --ca FILE would believe it");
+    expect_verdict(NULL, "good.pem", "a.example", NULL);
     expect_verdict(NULL, "alone.pem", "a.example",
                    "self-signed certificate: --ca FILE would believe it");
     expect_verdict("alone.pem", "alone.pem", "a.example", NULL);
