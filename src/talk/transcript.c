@@ -7,6 +7,7 @@
 #include "talk/transcript_text.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* Shown as it is in a JSON string. */
 static bool is_plain(unsigned char byte)
@@ -14,10 +15,24 @@ static bool is_plain(unsigned char byte)
     return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
 }
 
+/* Are these eight? Each term sets the high bit of a byte that is not. */
+static bool are_plain(const unsigned char *bytes)
+{
+    const uint64_t ones = UINT64_MAX / 255, highs = ones << 7;
+    uint64_t word;
+    memcpy(&word, bytes, sizeof(word));
+    const uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\',
+                   delete = word ^ ones * 0x7f;
+    return ((word | (word - ones * 0x20) | (quote - ones) | (slash - ones) | (delete - ones)) &
+            highs) == 0;
+}
+
 /* How many of the bytes from `at` on are plain. */
 static size_t plain_length(const unsigned char *bytes, size_t at, size_t length)
 {
     size_t end = at;
+    while (length - end >= 8 && are_plain(bytes + end))
+        end += 8;
     while (end < length && is_plain(bytes[end]))
         end++;
     return end - at;
@@ -41,21 +56,53 @@ bool transcript_is_text(const void *bytes, size_t length)
     return true;
 }
 
-/* Beyond 16 bits as two surrogates (RFC 8259 §7). */
-static void add_escape(struct buffer *lines, uint32_t point)
+/* Writes "\uXXXX". Returns behind it. */
+static char *put_unit(char *out, uint32_t unit)
 {
-    static const char letters[] = "\"\"\\\\\bb\ff\nn\rr\tt";
-    for (size_t i = 0; i + 1 < sizeof(letters); i += 2) {
-        if (point == (unsigned char)letters[i]) {
-            buffer_add(lines, (char[]){'\\', letters[i + 1]}, 2);
-            return;
-        }
+    static const char digits[] = "0123456789ABCDEF";
+    *out++ = '\\';
+    *out++ = 'u';
+    for (int shift = 12; shift >= 0; shift -= 4)
+        *out++ = digits[unit >> shift & 0xf];
+    return out;
+}
+
+/* The letter of a short escape, or 0. */
+static char short_escape(uint32_t point)
+{
+    switch (point) {
+    case '"':
+    case '\\':
+        return (char)point;
+    case '\b':
+        return 'b';
+    case '\f':
+        return 'f';
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    default:
+        return 0;
     }
-    if (point >= 0x10000) {
-        buffer_add_format(lines, "\\u%04" PRIX32, 0xd800 + ((point - 0x10000) >> 10));
-        point = 0xdc00 + (point & 0x3ff);
+}
+
+/* Writes the escape of one character, at most 12 bytes; beyond 16 bits it is two surrogates
+ * (RFC 8259 §7). Returns behind it. */
+static char *put_escape(char *out, uint32_t point)
+{
+    const char letter = point < 0x80 ? short_escape(point) : 0;
+    if (letter) {
+        *out++ = '\\';
+        *out++ = letter;
+        return out;
     }
-    buffer_add_format(lines, "\\u%04" PRIX32, point);
+    if (point < 0x10000)
+        return put_unit(out, point);
+    out = put_unit(out, 0xd800 + ((point - 0x10000) >> 10));
+    return put_unit(out, 0xdc00 + (point & 0x3ff));
 }
 
 void transcript_add_string(struct buffer *lines, const void *text, size_t length)
@@ -63,15 +110,19 @@ void transcript_add_string(struct buffer *lines, const void *text, size_t length
     const unsigned char *from = text;
     buffer_add_character(lines, '"');
     for (size_t at = 0; at < length;) {
-        uint32_t point = 0;
-        size_t taken = plain_length(from, at, length);
-        if (taken > 0) {
-            buffer_add(lines, from + at, taken);
-        } else {
-            taken = text_decode(from + at, length - at, &point);
-            add_escape(lines, point);
+        const size_t run = plain_length(from, at, length);
+        char escapes[256]; /* runs of them in one go: text of other scripts is nothing else */
+        char *end = escapes;
+        buffer_add(lines, from + at, run);
+        at += run;
+        while (at < length && end - escapes <= (ptrdiff_t)sizeof(escapes) - 12 &&
+               !is_plain(from[at])) {
+            uint32_t point = 0;
+            const size_t taken = text_decode(from + at, length - at, &point);
+            end = put_escape(end, point);
+            at += taken ? taken : 1;
         }
-        at += taken ? taken : 1;
+        buffer_add(lines, escapes, (size_t)(end - escapes));
     }
     buffer_add_character(lines, '"');
 }
