@@ -184,7 +184,7 @@ class Result:
     def run(self, number):
         """Adds a run and returns it; None when the peer cannot."""
         try:
-            self.runs.append(Run(self.entrant, self.scenario, number))
+            self.runs.append(self.scenario.run(self.entrant, number))
         except Failure as failure:
             self.failure = str(failure)
             return None

@@ -53,7 +53,7 @@ class Entrant:
     def words(self, values):
         """Its command line, with the values of the scenario. A target list is several words."""
         words = self._peer._words(self._peer.command, {"rate": self._rate, **values})
-        targets = values["targets"]
+        targets = values.get("targets")
         return [part for word in words for part in (targets.split() if word == targets else [word])]
 
     def read(self, text):

@@ -1,20 +1,22 @@
-"""The scenarios of the benchmark. Each makes a network in namespaces of its own, and with it the
+"""The scenarios of scans. Each makes a network in namespaces of its own, and with it the
 truth about every port; nothing leaves the machine."""
 
 import contextlib
 import dataclasses
 import ipaddress
-import math
 import pathlib
 import statistics
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "lib"))
 # pylint: disable=wrong-import-position
+import scan_report
 from lab import Lab
-from measure import NOISE_MAXIMUM
+from measure import NOISE_MAXIMUM, Run
 from namespaces import Namespace, wire
+from peers import entrants_of
 from reflector import NETWORKS, Reflector
+from scenario import Scenario
 from sockets import listen
 
 MEMORY_MAXIMUM = 64 * 2**20  # bytes, of the first peer
@@ -30,37 +32,33 @@ class Attempt:
     counters: dict = dataclasses.field(default_factory=dict)  # the network's, once the run is over
 
 
-class Scenario:
+class ScanScenario(Scenario):
     """What is asked, what is true, and what the first peer must reach against each other one."""
 
-    key = ""  # the word for it on the command line
-    name = ""
     targets = ""
     ports = ""
-    groups = ()  # of the peers that take part
     rates = ()  # of packets a second, for peers that are told one
-    runs = 1  # of each peer, in turns
-    patience = math.inf  # seconds in all runs, after which a peer is not run again
     measures_rate = False  # whether the network counts when packets come
     limit = 600  # seconds after which a run is broken off
     wall = 1.0  # at least so many times as fast
     cpu = 0.0  # at least so many times less CPU; 0: not asked for
+    report = scan_report
 
-    def __init__(self):
-        self.stack = contextlib.ExitStack()
+    @classmethod
+    def heading(cls):
+        return f"{cls.name}: {cls.targets} -p {cls.ports}"
 
-    def __enter__(self):
-        return self
+    def entrants(self, peers):
+        return list(entrants_of(peers, self))
 
-    def __exit__(self, *_):
-        self.stack.close()
+    def run(self, entrant, number):
+        return Run(entrant, self, number)
 
     def attempt(self, number):
         """A context manager that gives the Attempt of one run."""
         raise NotImplementedError
 
     def demands(self, first, others):
-        """(what is demanded of the first peer, whether it holds), one after another."""
         yield small(first)
         for other in others:
             wall = other.median("wall") / first.median("wall")
@@ -123,7 +121,7 @@ def faster(first, results, recall, times):
 # ---- Sockets ----
 
 
-class SocketScenario(Scenario):
+class SocketScenario(ScanScenario):
     """Listeners of this kernel's in a network that stays as it is for all runs."""
 
     def __init__(self):
@@ -234,7 +232,7 @@ class RawLoopback(Loopback):
 # ---- Raw packets ----
 
 
-class LabScenario(Scenario):
+class LabScenario(ScanScenario):
     """A network that simnet plays, made anew for each run: with as many seeds as there are runs, of
     which each peer gets the same ones."""
 
@@ -520,7 +518,7 @@ LAB_REACHES = 0.95  # of the answers a second that it is told to send, or it is 
 WIDE = "10.0.0.0/12"  # nobody's, in namespaces that nothing leaves; zmap and masscan know IPv4 alone
 
 
-class ReflectorScenario(Scenario):
+class ReflectorScenario(ScanScenario):
     """A network that the reflector plays, with the first peer sending from inside the kernel, by
     `--link xdp`. Each run has ports of its own that are open."""
 
