@@ -107,6 +107,8 @@ int conversation_status(const struct conversation *conversation, enum pair_outco
         talk_say(talk, "Connection closed.");
         break;
     case PAIR_IDLE:
+        if (options->idle_is_end)
+            break;
         command_warn(talk->command, "nothing was said for %s",
                      text_duration(options->idle_timeout, idle));
         status = EXIT_INCOMPLETE;

@@ -16,6 +16,7 @@ struct talk_options {
 
     /* times, nanoseconds; 0: no limit */
     uint64_t connect_timeout, idle_timeout;
+    bool idle_is_end; /* silence is an end like any other, as for nc -w */
 
     /* TLS */
     bool insecure;
@@ -38,11 +39,20 @@ struct talk_options {
     const char *program, *shell;
     const char *answer; /* "last" or "all" */
 
+    /* telnet */
+    const char *escape;   /* the escape character, as it was typed; NULL: ^] */
+    const char *login;    /* whom to log in as */
+    bool no_escape;       /* there is none */
+    bool binary;          /* ask for binary mode in both directions */
+    bool binary_output;   /* only for what is sent */
+    bool telnet_words;    /* tells of connections as telnet does, always */
+
     /* what is done with what is said */
     bool crlf, hex, json;
     bool send_only, receive_only;
     const char *record, *replay;
     const char *hex_file;         /* ncat's --hex-dump */
+    const char *plain_file;       /* ncat's --output: the bytes of both directions */
     enum pair_eof on_eof;         /* of our own input */
     enum pair_eof on_peer_eof;    /* of what the other side says; the classic names set it */
     uint64_t eof_patience, delay; /* nanoseconds */
@@ -52,6 +62,7 @@ struct talk_options {
 
     unsigned verbose;
     bool quiet;
+    bool netcat; /* tells of connections in nc's words */
 };
 
 /* Fills in the defaults. */

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cmd/confine.h"
+#include "net/service.h"
 #include "net/target.h"
 
 #include <errno.h>
@@ -81,10 +82,31 @@ static void say_tls(const struct talk *talk, const struct channel *channel)
     free(tls);
 }
 
+/* "Connection to localhost (127.0.0.1) 8080 port [tcp/http-alt] succeeded!" */
+static void say_as_nc(const struct talk *talk, const struct endpoint *endpoint,
+                      const struct peer *peer)
+{
+    char address[ADDRESS_TEXT_SIZE] = "";
+    enum protocol protocol = endpoint->kind == ENDPOINT_UDP ? PROTOCOL_UDP : PROTOCOL_TCP;
+    struct service service;
+    bool known = service_find((struct port){protocol, endpoint->port}, &service);
+    if (peer->kind == PEER_INTERNET && !talk->options->proxy)
+        address_format(&peer->address, address);
+    bool named = address[0] && strcmp(address, endpoint->host) != 0;
+    talk_say(talk, "Connection to %s%s%s%s %u port [%s/%s] succeeded!", endpoint->host,
+             named ? " (" : "", named ? address : "", named ? ")" : "", endpoint->port,
+             protocol_name(protocol), known ? service.name : "*");
+}
+
 void talk_tell_dial(const struct talk *talk, const struct endpoint *endpoint, enum dial_event event,
                     const struct peer *peer, const struct channel *channel,
                     const struct error *error)
 {
+    enum dial_event last = talk->options->proxy ? DIAL_PROXIED : DIAL_CONNECTED;
+    if (talk->options->netcat && event == last && endpoint->kind != ENDPOINT_UNIX)
+        say_as_nc(talk, endpoint, peer);
+    if (talk->options->netcat && event != DIAL_FAILED && event != DIAL_SECURED)
+        return;
     char text[PEER_TEXT_SIZE], address[ADDRESS_TEXT_SIZE];
     const char *host = endpoint->host;
     bool internet = peer->kind == PEER_INTERNET;

@@ -23,6 +23,10 @@ int talk_view_open(struct talk_view *view, const struct talk_options *options, s
         failed = output_open(&view->dump, options->hex_file, false, error);
         view->has_dump = !failed;
     }
+    if (!failed && options->plain_file) {
+        failed = output_open(&view->plain, options->plain_file, false, error);
+        view->has_plain = !failed;
+    }
     if (failed)
         talk_view_close(view, NULL);
     return failed;
@@ -30,7 +34,7 @@ int talk_view_open(struct talk_view *view, const struct talk_options *options, s
 
 bool talk_view_looks(const struct talk_view *view)
 {
-    return view->has_screen || view->has_file || view->has_dump;
+    return view->has_screen || view->has_file || view->has_dump || view->has_plain;
 }
 
 /* Writes what was added to an output, as far as it goes without waiting. */
@@ -54,6 +58,8 @@ static bool push_all(struct talk_view *view)
         push(view, &view->file);
     if (view->has_dump)
         push(view, &view->dump);
+    if (view->has_plain)
+        push(view, &view->plain);
     return !view->error.code;
 }
 
@@ -69,6 +75,8 @@ bool talk_view_data(struct talk_view *view, uint64_t number, enum pair_direction
         transcript_add_data(&view->file.pending, now, number, direction, bytes, length);
     if (view->has_dump)
         hex_view_add(&view->dump_hex, direction, bytes, length, &view->dump.pending);
+    if (view->has_plain)
+        buffer_add(&view->plain.pending, bytes, length);
     return push_all(view);
 }
 
@@ -132,5 +140,6 @@ int talk_view_close(struct talk_view *view, struct error *error)
     close_output(&view->screen, &view->has_screen, &failed, error);
     close_output(&view->file, &view->has_file, &failed, error);
     close_output(&view->dump, &view->has_dump, &failed, error);
+    close_output(&view->plain, &view->has_plain, &failed, error);
     return failed;
 }

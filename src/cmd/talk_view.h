@@ -10,7 +10,8 @@ struct talk_view {
     struct output screen; /* standard output, where it has a dump or records */
     struct output file;   /* of --record */
     struct output dump;   /* of ncat's --hex-dump */
-    bool has_screen, has_file, has_dump, records;
+    struct output plain;  /* of ncat's --output */
+    bool has_screen, has_file, has_dump, has_plain, records;
     struct hex_view hex, dump_hex;
     struct error error; /* the first output that failed; `code` 0: none */
     bool broken;        /* it was standard output's reader, who is gone */
