@@ -312,10 +312,10 @@ static void arrived(void *user, const struct arrival *arrival)
     }
     if (listening->single && !everybody)
         listener_close(listening->listener);
-    if (listening->hub)
-        hub_add(listening->hub, arrival->channel, &arrival->remote, listening->number);
-    else
+    if (!listening->hub)
         answer_alone(listening, arrival);
+    else if (hub_add(listening->hub, arrival->channel, &arrival->remote, listening->number) < 0)
+        listener_departed(listening->listener);
 }
 
 static void tell(void *user, enum listener_event event, const struct peer *peer,
@@ -365,8 +365,11 @@ static void say_who_may_come(const struct listening *listening)
 static void release(void *user)
 {
     struct listening *listening = user;
-    while (listening->visitors)
+    while (listening->visitors) {
+        if (listening->visitors->program.pid)
+            program_end(&listening->visitors->program, 0);
         visitor_free(listening->visitors);
+    }
     hub_free(listening->hub);
     listener_free(listening->listener);
     free(listening->program);
