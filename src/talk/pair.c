@@ -317,7 +317,8 @@ static bool flow_holds(const struct flow *flow)
 /* `from` has ended and all it said is handed on. */
 static int flow_end(struct pair *pair, struct flow *flow)
 {
-    if (flow->broken)
+    /* Who ended without saying so (TLS) may still listen. */
+    if (flow->broken && pair->error.code != ECONNABORTED)
         return -pair->error.code;
     enum pair_eof on_eof = pair->options.on_eof[flow == &pair->flows[PAIR_BACK]];
     if (on_eof != PAIR_KEEP) {
@@ -423,7 +424,7 @@ static void pair_step(struct pair *pair)
         if (pair_is_drained(pair))
             pair_over(pair, PAIR_FAILED);
         else if (pair_is_done(pair))
-            pair_over(pair, PAIR_ENDED);
+            pair_over(pair, pair->guilty ? PAIR_FAILED : PAIR_ENDED);
         if (pair->flows[PAIR_FORTH].bytes + pair->flows[PAIR_BACK].bytes - before > TURN_SIZE) {
             loop_defer(pair->loop, &pair->turn);
             return;
