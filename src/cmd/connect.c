@@ -7,6 +7,12 @@ static const struct option options_table[] = {
      .group = "Kind of port",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct talk_options, telnet)},
+    {.names = "-e --escape",
+     .argument = "CHAR",
+     .help = "of --telnet: the character that leads to its commands: one, one with Ctrl (^]), or "
+             "none (default ^])",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct talk_options, escape)},
     OPTION_END,
 };
 

@@ -3,16 +3,29 @@
 
 #include "cmd/talk_conversation.h"
 
+#include <string.h>
+#include "cmd/telnet_terminal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define TELNET_PORT 23 /* where servers expect us to begin with options */
+
 struct connecting {
     struct talk talk;
     struct endpoint endpoint;
     struct dial *dial;
     struct conversation conversation;
+    int escape;                       /* of telnet */
+    struct telnet_terminal *terminal; /* NULL: no telnet, or no terminal */
 };
 
 static void conversation_over(struct conversation *conversation, enum pair_outcome outcome,
                               const struct error *error)
 {
+    struct connecting *connecting =
+        (struct connecting *)((char *)conversation - offsetof(struct connecting, conversation));
+    connecting->terminal = NULL;
     talk_stop(conversation->talk, conversation_status(conversation, outcome, error));
 }
 
@@ -28,6 +41,9 @@ static void view_connection(struct connecting *connecting, const struct channel 
                             const struct peer *local, const struct peer *remote)
 {
     struct tls_description tls;
+    struct address address;
+    const char *host = connecting->endpoint.host;
+    bool named = host[0] && address_parse(host, strlen(host), &address, NULL) < 0;
     bool secure = connecting->endpoint.kind == ENDPOINT_TLS;
     if (!talk_view_looks(&connecting->talk.view))
         return;
@@ -39,8 +55,78 @@ static void view_connection(struct connecting *connecting, const struct channel 
             .protocol = talk_protocol(&connecting->endpoint),
             .local = *local,
             .remote = *remote,
-            .name = connecting->endpoint.host[0] ? connecting->endpoint.host : NULL,
+            .name = named ? host : NULL,
             .tls = secure ? &tls : NULL});
+}
+
+/* ---- telnet ---- */
+
+static bool signalled(void *user, int number)
+{
+    const struct connecting *connecting = user;
+    if (number != SIGWINCH)
+        return false;
+    telnet_terminal_resized(connecting->terminal);
+    return true;
+}
+
+static void quit(void *user)
+{
+    const struct connecting *connecting = user;
+    pair_close(connecting->conversation.pair);
+}
+
+/* Puts telnet between the two. Returns 0 or -errno, with both freed. */
+static int begin_telnet(struct connecting *connecting, struct channel **standard,
+                        struct channel **remote)
+{
+    struct talk *talk = &connecting->talk;
+    const struct talk_options *options = talk->options;
+    const struct endpoint *endpoint = &connecting->endpoint;
+    char escape[TELNET_ESCAPE_SIZE];
+    const struct telnet_terminal_options telnet = {
+        .host = endpoint->host[0] ? endpoint->host : endpoint->path,
+        .user = options->login,
+        .escape = connecting->escape,
+        .initiate = endpoint->port == TELNET_PORT,
+        .binary = options->binary,
+        .binary_output = options->binary_output,
+        .narrate = options->verbose > 0,
+        .quit = quit,
+        .context = connecting,
+    };
+    if ((*standard)->terminal && connecting->escape >= 0)
+        talk_say(talk, "Escape character is '%s'.",
+                 telnet_escape_format(connecting->escape, escape));
+    int failed =
+        telnet_terminal_begin(talk->loop, &telnet, standard, remote, &connecting->terminal);
+    if (failed)
+        command_warn(talk->command, "cannot begin with telnet: %s", strerror(-failed));
+    talk->signalled = signalled;
+    talk->user = connecting;
+    return failed;
+}
+
+static int parse_escape(struct connecting *connecting, const struct talk_options *options)
+{
+    struct error error = {0};
+    connecting->escape = options->no_escape ? -1 : TELNET_ESCAPE_DEFAULT;
+    if (!options->escape || telnet_escape_parse(options->escape, &connecting->escape, &error) == 0)
+        return 0;
+    command_complain(connecting->talk.command, &error);
+    return -EINVAL;
+}
+
+/* ---- dialling ---- */
+
+static void complain_of_dial(const struct talk *talk, const struct error *error)
+{
+    bool refused = error->code == ECONNREFUSED || error->code == ETIMEDOUT ||
+                   error->code == EHOSTUNREACH || error->code == ENETUNREACH;
+    if (talk->options->telnet_words && refused)
+        command_warn(talk->command, "Unable to connect to remote host: %s", strerror(error->code));
+    else
+        command_complain(talk->command, error);
 }
 
 static void dialled(void *user, struct channel *channel, const struct peer *local,
@@ -53,13 +139,15 @@ static void dialled(void *user, struct channel *channel, const struct peer *loca
     if (!channel) {
         talk_view_end(&talk->view,
                       &(struct transcript_end){.outcome = PAIR_FAILED, .error = error});
-        command_complain(talk->command, error);
+        complain_of_dial(talk, error);
         talk_stop(talk, talk_status_of(error));
         return;
     }
     view_connection(connecting, channel, local, remote);
     if (talk_stdio(talk, &standard)) {
         channel_free(channel, true);
+        talk_stop(talk, EXIT_TROUBLE);
+    } else if (talk->options->telnet && begin_telnet(connecting, &standard, &channel)) {
         talk_stop(talk, EXIT_TROUBLE);
     } else if (conversation_begin(&connecting->conversation, standard, channel)) {
         talk_stop(talk, EXIT_TROUBLE);
@@ -84,11 +172,14 @@ int talk_connect(const struct command *command, const struct talk_options *optio
     talk->options = options;
     if (talk_endpoint(talk, ENDPOINT_DIAL, words, count, &connecting.endpoint))
         return EXIT_USAGE;
+    if (parse_escape(&connecting, options))
+        return EXIT_USAGE;
     int status = talk_begin(talk, command, options,
                             connecting.endpoint.kind == ENDPOINT_TLS ? TALK_TLS_CLIENT : 0);
     if (status >= 0)
         return status;
     connecting.conversation.talk = talk;
+    talk->chatty = talk->chatty || (options->telnet_words && !options->quiet);
     const struct dial_options dial = talk_dial_options_of(talk, &connecting.endpoint);
     status = talk_confine(talk, connecting.endpoint.kind == ENDPOINT_UNIX);
     if (status) {

@@ -40,12 +40,12 @@ struct talk_options {
     const char *answer; /* "last" or "all" */
 
     /* telnet */
-    const char *escape;   /* the escape character, as it was typed; NULL: ^] */
-    const char *login;    /* whom to log in as */
-    bool no_escape;       /* there is none */
-    bool binary;          /* ask for binary mode in both directions */
-    bool binary_output;   /* only for what is sent */
-    bool telnet_words;    /* tells of connections as telnet does, always */
+    const char *escape; /* the escape character, as it was typed; NULL: ^] */
+    const char *login;  /* whom to log in as */
+    bool no_escape;     /* there is none */
+    bool binary;        /* ask for binary mode in both directions */
+    bool binary_output; /* only for what is sent */
+    bool telnet_words;  /* tells of connections as telnet does, always */
 
     /* what is done with what is said */
     bool crlf, hex, json;

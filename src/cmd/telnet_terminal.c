@@ -493,10 +493,10 @@ int telnet_terminal_begin(struct loop *loop, const struct telnet_terminal_option
         terminal_mode_begin();
         apply_mode(self);
     }
-    if (options->binary) {
+    if (options->binary)
         channel_telnet_send(channel, "do binary", NULL);
+    if (options->binary || options->binary_output)
         channel_telnet_send(channel, "will binary", NULL);
-    }
     *ret_terminal = self;
     return 0;
 }

@@ -12,6 +12,7 @@ struct telnet_terminal_options {
     int escape;                  /* the escape character; -1: none */
     bool initiate;               /* offer options first */
     bool binary;                 /* ask for binary mode in both directions */
+    bool binary_output;          /* only for what is sent */
     bool narrate;                /* say on standard error what is negotiated */
     void (*quit)(void *context); /* the person wants to end; called from the loop */
     void *context;
