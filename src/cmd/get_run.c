@@ -457,6 +457,8 @@ static int run_words(struct run *run, char **words, int count)
     int r = begin(run, &error);
     if (r < 0) {
         command_complain(run->command, &error);
+        if (run->given->classic && r != -EINVAL)
+            return r == -ENOMEM ? (int)CURLE_OUT_OF_MEMORY : (int)CURLE_READ_ERROR;
         return r == -ENOMEM ? EXIT_TROUBLE : EXIT_USAGE;
     }
     int status = fetch_all(run, words, count);

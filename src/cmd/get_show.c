@@ -184,6 +184,19 @@ static json_t *peer_value(const char *address, unsigned port)
     return json_sprintf(strchr(address, ':') ? "[%s]:%u" : "%s:%u", address, port);
 }
 
+static json_t *remote_value(const struct get_exchange *exchange)
+{
+    const char *path = exchange->unix_socket;
+    char *text = NULL;
+    if (!path)
+        return peer_value(exchange->remote_address, exchange->remote_port);
+    if (asprintf(&text, "unix:%s", path) < 0)
+        return NULL;
+    json_t *value = text_value(text);
+    free(text);
+    return value;
+}
+
 static json_t *headers_value(const struct get_exchange *exchange)
 {
     json_t *list = exchange->status ? json_array() : NULL;
@@ -243,18 +256,17 @@ int get_show_record(FILE *stream, const struct get_exchange *exchange)
 {
     char time[CLOCK_TEXT_SIZE];
     json_t *status = exchange->status ? json_integer(exchange->status) : NULL;
-    json_t *record =
-        json_pack("{s:s,s:s,s:o,s:o*,s:o*,s:o*,s:o*,s:o*,s:o*,s:b,s:o*,s:I,s:o*,s:o,s:s*,s:o*}",
-                  "type", "exchange", "time", clock_format(exchange->began, time), "url",
-                  text_value(exchange->url), "method", optional_text(exchange->method), "status",
-                  status, "http_version", optional_text(exchange->version), "local",
-                  peer_value(exchange->local_address, exchange->local_port), "remote",
-                  peer_value(exchange->remote_address, exchange->remote_port), "redirect",
-                  optional_text(exchange->redirect), "followed", (int)exchange->followed, "headers",
-                  headers_value(exchange), "body_bytes", (json_int_t)exchange->body_bytes, "tls",
-                  tls_value(exchange->tls), "timing_ms", times_value(exchange), "error",
-                  exchange->failed ? error_name(-exchange->failed) : NULL, "message",
-                  optional_text(exchange->message));
+    json_t *record = json_pack(
+        "{s:s,s:s,s:o,s:o*,s:o*,s:o*,s:o*,s:o*,s:o*,s:b,s:o*,s:I,s:o*,s:o,s:s*,s:o*}", "type",
+        "exchange", "time", clock_format(exchange->began, time), "url", text_value(exchange->url),
+        "method", optional_text(exchange->method), "status", status, "http_version",
+        optional_text(exchange->version), "local",
+        peer_value(exchange->local_address, exchange->local_port), "remote", remote_value(exchange),
+        "redirect", optional_text(exchange->redirect), "followed", (int)exchange->followed,
+        "headers", headers_value(exchange), "body_bytes", (json_int_t)exchange->body_bytes, "tls",
+        tls_value(exchange->tls), "timing_ms", times_value(exchange), "error",
+        exchange->failed ? error_name(-exchange->failed) : NULL, "message",
+        optional_text(exchange->message));
     char *line = record ? json_dumps(record, FLAGS) : NULL;
     json_decref(record);
     if (!line)

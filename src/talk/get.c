@@ -273,7 +273,7 @@ static int move_on(struct get *get, const char *redirect, CURLcode *ret_code, st
     get->elsewhere = !get_same_origin(get->first, get->url);
     if (becomes_get(get, get_status(get)))
         get->as_get = true;
-    get->redirects++;
+    get->sums.redirects++;
     return 0;
 }
 
@@ -381,10 +381,10 @@ static int conclude(struct get *get, uint64_t began, CURLcode *code, char **ret_
     const char *redirect = find_redirect(get);
     char *next = NULL;
     if (r == 0 && redirect && get->options.follow) {
-        if (get->redirects >= get->options.redirects_maximum) {
+        if (get->sums.redirects >= get->options.redirects_maximum) {
             *code = CURLE_TOO_MANY_REDIRECTS;
             r = error_set(error, ELOOP, "%u redirects followed, and there is yet another",
-                          get->redirects);
+                          get->sums.redirects);
         } else if (!(next = strdup(redirect)))
             r = error_set(error, ENOMEM, "out of memory");
     }
@@ -428,9 +428,7 @@ static int add_query(struct get *get, struct error *error)
 static int depart(struct get *get, const char *word, struct error *error)
 {
     get->elsewhere = get->as_get = get->stopped = false;
-    get->redirects = 0;
-    get->sums = (struct get_times){0};
-    get->redirect_time = 0;
+    get->sums = (struct get_sums){0};
     get->started = clock_monotonic();
     get->url = curl_url();
     if (!get->url)

@@ -106,6 +106,14 @@ struct get_times {
     uint64_t lookup, connect, tls, request, first_byte, total;
 };
 
+/* Of an exchange and all that led to it by redirects. */
+struct get_sums {
+    struct get_times times;
+    uint64_t redirect_time; /* microseconds, of those before the last one */
+    unsigned redirects, connections;
+    uint64_t header_bytes, request_bytes;
+};
+
 /* One request, and what became of it. All texts are valid during the call alone, and hostile where
  * they come from the server. */
 struct get_exchange {
@@ -117,6 +125,7 @@ struct get_exchange {
     const char *version;                        /* of HTTP, "1.1", "2"; "" without an answer */
     char remote_address[64], local_address[64]; /* "": none */
     uint16_t remote_port, local_port;
+    const char *unix_socket;          /* the path instead of these; NULL: none */
     bool reused;                      /* the connection was there already */
     const char *redirect;             /* where the answer leads, as a whole URL; NULL: nowhere */
     bool followed;                    /* and an exchange with that follows */
@@ -124,16 +133,14 @@ struct get_exchange {
     size_t header_count;
     const char *content_type; /* NULL: not said */
     uint64_t body_bytes;      /* of the answer as handed over, or what there was of it */
-    uint64_t header_bytes, request_bytes, upload_bytes;
+    uint64_t upload_bytes;
     struct get_times times;
     const struct tls_description *tls; /* NULL: no TLS, or no answer through it */
     long verify_result;                /* OpenSSL's; 0: believed, or nothing to believe */
-    unsigned redirects;                /* exchanges before this one for the same word */
-    struct get_times sums;             /* of this one and those before it */
-    uint64_t redirect_time;            /* of those before it, all in all */
-    int failed;                        /* 0, or -errno as get_fetch() says it */
-    int code;                          /* CURLcode; 0: it went well */
-    const char *message;               /* what did not; "" */
+    struct get_sums sums;
+    int failed;          /* 0, or -errno as get_fetch() says it */
+    int code;            /* CURLcode; 0: it went well */
+    const char *message; /* what did not; "" */
 };
 
 enum get_line {

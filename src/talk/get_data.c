@@ -21,13 +21,15 @@ static void drop_line_ends(struct buffer *text)
         text->data[kept] = '\0';
 }
 
-/* All but RFC 3986's unreserved characters. */
+/* All but RFC 3986's unreserved characters; a blank is "+", as in forms. */
 static void add_encoded(struct buffer *data, const char *bytes, size_t length)
 {
     static const char kept[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
     for (size_t i = 0; i < length; i++) {
         if (bytes[i] && strchr(kept, bytes[i]))
             buffer_add_character(data, bytes[i]);
+        else if (bytes[i] == ' ')
+            buffer_add_character(data, '+');
         else
             buffer_add_format(data, "%%%02X", (unsigned)(unsigned char)bytes[i]);
     }

@@ -86,11 +86,17 @@ static void fill_times(struct get *get, struct get_exchange *exchange)
         .first_byte = ask_number(easy, CURLINFO_STARTTRANSFER_TIME_T),
         .total = ask_number(easy, CURLINFO_TOTAL_TIME_T),
     };
-    exchange->redirect_time = get->redirect_time;
-    exchange->redirects = get->redirects;
-    get->redirect_time += exchange->times.total;
-    add_times(&get->sums, &exchange->times);
-    exchange->sums = get->sums;
+}
+
+static void fill_sums(struct get *get, struct get_exchange *exchange)
+{
+    struct get_sums *sums = &get->sums;
+    sums->connections += (unsigned)ask_long(get->easy, CURLINFO_NUM_CONNECTS);
+    sums->header_bytes += (uint64_t)ask_long(get->easy, CURLINFO_HEADER_SIZE);
+    sums->request_bytes += (uint64_t)ask_long(get->easy, CURLINFO_REQUEST_SIZE);
+    add_times(&sums->times, &exchange->times);
+    exchange->sums = *sums;
+    sums->redirect_time += exchange->times.total;
 }
 
 static void fill_connection(struct get *get, struct get_exchange *exchange)
@@ -103,6 +109,7 @@ static void fill_connection(struct get *get, struct get_exchange *exchange)
     snprintf(exchange->local_address, sizeof(exchange->local_address), "%s", local ? local : "");
     exchange->remote_port = (uint16_t)ask_long(easy, CURLINFO_PRIMARY_PORT);
     exchange->local_port = (uint16_t)ask_long(easy, CURLINFO_LOCAL_PORT);
+    exchange->unix_socket = get->options.unix_socket;
     exchange->reused = exchange->status && ask_long(easy, CURLINFO_NUM_CONNECTS) == 0;
     exchange->tls = get->has_tls ? &get->tls : NULL;
     exchange->verify_result = ask_long(easy, CURLINFO_SSL_VERIFYRESULT);
@@ -126,8 +133,6 @@ static void fill_answer(struct get *get, struct get_exchange *exchange)
     exchange->version = version_text(ask_long(easy, CURLINFO_HTTP_VERSION));
     exchange->content_type = ask_text(easy, CURLINFO_CONTENT_TYPE);
     exchange->body_bytes = get->body_bytes;
-    exchange->header_bytes = (uint64_t)ask_long(easy, CURLINFO_HEADER_SIZE);
-    exchange->request_bytes = (uint64_t)ask_long(easy, CURLINFO_REQUEST_SIZE);
     exchange->upload_bytes = ask_number(easy, CURLINFO_SIZE_UPLOAD_T);
 }
 
@@ -144,6 +149,7 @@ int get_tell_exchange(struct get *get, CURLcode code, int failed, uint64_t began
     fill_answer(get, &exchange);
     fill_connection(get, &exchange);
     fill_times(get, &exchange);
+    fill_sums(get, &exchange);
     int r = get->events.exchange ? copy_headers(get->easy, &headers) : 0;
     if (r == 0 && curl_url_get(get->url, CURLUPART_URL, &url, 0))
         r = -ENOMEM;

@@ -24,9 +24,7 @@ struct get {
     bool elsewhere;   /* what is meant for the first host stays behind */
     bool as_get;      /* a redirect has made a GET of it */
     uint64_t started; /* monotonic */
-    unsigned redirects;
-    struct get_times sums;
-    uint64_t redirect_time;
+    struct get_sums sums;
 
     /* Of the exchange that is going on. */
     int upload;        /* descriptor, or -1 */

@@ -198,8 +198,9 @@ static int open_upload(struct get *get, struct error *error)
         return error_set(error, code, "cannot open '%s': %s", path, strerror(code));
     }
     get->upload = fd;
-    off_t at = standard && get->redirects > 0 ? lseek(fd, 0, SEEK_SET) : lseek(fd, 0, SEEK_CUR);
-    if (get->redirects > 0 && at < 0)
+    off_t at =
+        standard && get->sums.redirects > 0 ? lseek(fd, 0, SEEK_SET) : lseek(fd, 0, SEEK_CUR);
+    if (get->sums.redirects > 0 && at < 0)
         return error_set(error, ESPIPE,
                          "the redirect wants the upload anew, which '%s' cannot give", path);
     if (S_ISREG(status.st_mode) && at >= 0 && status.st_size >= at)

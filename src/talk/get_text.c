@@ -149,14 +149,14 @@ static const struct {
 static bool add_measure(struct writer *writer, enum variable variable)
 {
     const struct get_exchange *exchange = writer->exchange;
-    const struct get_times *sums = &exchange->sums;
+    const struct get_times *sums = &exchange->sums.times;
     switch (variable) {
     case SIZE_DOWNLOAD:
         return add_number(writer, exchange->body_bytes), true;
     case SIZE_HEADER:
-        return add_number(writer, exchange->header_bytes), true;
+        return add_number(writer, exchange->sums.header_bytes), true;
     case SIZE_REQUEST:
-        return add_number(writer, exchange->request_bytes), true;
+        return add_number(writer, exchange->sums.request_bytes), true;
     case SIZE_UPLOAD:
         return add_number(writer, exchange->upload_bytes), true;
     case SPEED_DOWNLOAD:
@@ -170,7 +170,7 @@ static bool add_measure(struct writer *writer, enum variable variable)
     case TIME_LOOKUP:
         return add_seconds(writer, sums->lookup), true;
     case TIME_REDIRECT:
-        return add_seconds(writer, exchange->redirect_time), true;
+        return add_seconds(writer, exchange->sums.redirect_time), true;
     case TIME_REQUEST:
         return add_seconds(writer, sums->request), true;
     case TIME_TLS:
@@ -198,11 +198,11 @@ static bool add_count(struct writer *writer, enum variable variable)
     case NUMBER_CERTIFICATES:
         return add_number(writer, exchange->tls ? exchange->tls->count : 0), true;
     case NUMBER_CONNECTS:
-        return add_number(writer, exchange->remote_port && !exchange->reused), true;
+        return add_number(writer, exchange->sums.connections), true;
     case NUMBER_HEADERS:
         return add_number(writer, exchange->header_count), true;
     case NUMBER_REDIRECTS:
-        return add_number(writer, exchange->redirects), true;
+        return add_number(writer, exchange->sums.redirects), true;
     case PROXY_VERIFY:
         return add_number(writer, 0), true;
     case REMOTE_PORT:
