@@ -7,7 +7,7 @@ import sys
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LAYERS = {"base": 0, "net": 1, "scan": 2, "link": 3, "probe": 3, "sink": 3, "talk": 3, "api": 3, "cmd": 4, ".": 5}
+LAYERS = {"base": 0, "net": 1, "scan": 2, "link": 3, "probe": 3, "sink": 3, "talk": 3, "local": 3, "api": 3, "cmd": 4, ".": 5}
 # What a lower layer may not do: print, exit, or read the environment behind its caller's back.
 SPOKEN = re.compile(r"\b(printf|puts|putchar|perror|exit|_exit|abort|getenv)\s*\(")
 

@@ -1,0 +1,24 @@
+/* Who could reach a listening socket, by its bind address and this machine's interfaces. Firewalls
+ * are not looked at. */
+#pragma once
+
+#include "local/socket.h"
+
+enum exposure {
+    EXPOSURE_LOOPBACK, /* this machine alone */
+    EXPOSURE_LINK, /* neighbours on one link: a link-local address, or bound to an interface whose
+                      addresses are all link-local */
+    EXPOSURE_ADDRESS,    /* whoever reaches that one address */
+    EXPOSURE_EVERYWHERE, /* a wildcard address: every interface */
+};
+
+/* The interfaces and addresses of a network namespace. */
+struct exposure_map;
+int exposure_map_new(struct exposure_map **ret_map, struct error *error);
+void exposure_map_free(struct exposure_map *map);
+
+/* `ret_interface` names the interface, where it is one, or is "". A wildcard where only loopback is
+ * up is EXPOSURE_LOOPBACK. */
+enum exposure exposure_of(const struct exposure_map *map, const struct socket_entry *entry,
+                          char ret_interface[static 16]);
+const char *exposure_words(enum exposure exposure); /* "loopback only", "this link only", … */

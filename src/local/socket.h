@@ -1,0 +1,120 @@
+/* A socket of this machine, as the kernel tells of it: what `sockets` and `netstat` list. */
+#pragma once
+
+#include "base/arena.h"
+#include "net/address.h"
+
+/* Kinds of sockets, as people call them. */
+enum socket_kind {
+    SOCKET_TCP,
+    SOCKET_MPTCP,
+    SOCKET_UDP,
+    SOCKET_UDPLITE,
+    SOCKET_SCTP,
+    SOCKET_RAW,
+    SOCKET_UNIX_STREAM,
+    SOCKET_UNIX_DATAGRAM,
+    SOCKET_UNIX_SEQPACKET,
+    SOCKET_KINDS,
+};
+
+/* The kernel's states (include/net/tcp_states.h), of which all kinds borrow: a bound UDP socket is
+ * CLOSE, a connected one ESTABLISHED. */
+enum socket_state {
+    SOCKET_ESTABLISHED = 1,
+    SOCKET_SYN_SENT,
+    SOCKET_SYN_RECV,
+    SOCKET_FIN_WAIT1,
+    SOCKET_FIN_WAIT2,
+    SOCKET_TIME_WAIT,
+    SOCKET_CLOSE,
+    SOCKET_CLOSE_WAIT,
+    SOCKET_LAST_ACK,
+    SOCKET_LISTEN,
+    SOCKET_CLOSING,
+    SOCKET_NEW_SYN_RECV, /* a request that is not yet a socket; shown as SYN_RECV */
+    SOCKET_STATES,
+};
+
+enum socket_timer {
+    SOCKET_TIMER_OFF,
+    SOCKET_TIMER_RETRANSMIT, /* "on" */
+    SOCKET_TIMER_KEEPALIVE,
+    SOCKET_TIMER_TIME_WAIT,
+    SOCKET_TIMER_PROBE, /* zero window: "persist" */
+};
+
+/* The rest of what TCP says of itself, only when it is asked for (-v). Times in microseconds, rates
+ * in bytes a second, sizes in bytes. 0: the kernel did not say. */
+struct socket_tcp {
+    char congestion[16]; /* "cubic" */
+    uint32_t rtt_us, rtt_variance_us, minimum_rtt_us, rto_us;
+    uint32_t mss, congestion_window, slow_start_threshold; /* the window in segments */
+    uint32_t unacked, lost, retransmitting, retransmitted; /* segments */
+    uint64_t pacing_rate, delivery_rate;
+    uint64_t sent, acknowledged, received;
+    uint32_t receive_space;
+    uint64_t last_sent_ms, last_received_ms; /* ago */
+};
+
+/* Kept small: a machine may have hundreds of thousands. */
+struct socket_entry {
+    uint8_t kind;        /* enum socket_kind */
+    uint8_t state;       /* enum socket_state */
+    uint8_t family;      /* enum address_family; ADDRESS_NONE for Unix sockets */
+    uint8_t timer;       /* enum socket_timer */
+    uint8_t retransmits; /* of the timer's cause */
+    uint8_t shutdown;    /* bits of RCV_SHUTDOWN (1) and SEND_SHUTDOWN (2), where known */
+    bool v6only;         /* an IPv6 wildcard that does not take IPv4 */
+    bool has_inode;      /* false in TIME_WAIT and SYN_RECV: nobody holds it */
+    uint16_t local_port, remote_port; /* RAW: `local_port` is the protocol's number */
+    uint32_t interface;               /* bound to it; 0: none */
+    uint32_t uid;                     /* of who made it */
+    uint32_t timer_ms;                /* until the timer is due */
+    uint32_t receive_queue,
+        send_queue; /* bytes; LISTEN: connections that wait, and the most that may */
+    uint32_t mark;
+    uint32_t space;          /* which network namespace: index into struct socket_list */
+    uint32_t inode;          /* 0: none */
+    uint64_t cookie;         /* identifies it as long as the machine runs; 0: not known */
+    uint64_t cgroup;         /* identity of its control group; 0: not known */
+    uint32_t peer_inode;     /* of a connected Unix socket; 0: none */
+    uint128_t local, remote; /* addresses' values (net/address.h); IPv4-mapped IPv6 sockets are IPv6
+                                here, and `mapped` */
+    bool mapped;             /* an IPv6 socket that talks IPv4: the addresses are IPv4's values */
+    const char *path; /* of a Unix socket, in the list's arena; "@name" is abstract; NULL: none.
+                         Any bytes but NUL: escape it */
+    const struct socket_tcp *tcp; /* in the list's arena; NULL: not asked for, or none */
+};
+
+/* The addresses with their family and scope. */
+struct address socket_local(const struct socket_entry *entry);
+struct address socket_remote(const struct socket_entry *entry);
+
+const char *socket_kind_name(enum socket_kind kind); /* "tcp", "u_str" … as ss has them */
+const char *
+socket_state_name(enum socket_state state); /* "LISTEN", "TIME_WAIT" … as RFC 9293 and netstat */
+
+/* By name, any case, with "-" or "_", also ss's ("estab", "listening", "time-wait", "unconn").
+ * Returns 0 or -EINVAL. */
+int socket_state_parse(const char *name, size_t length, enum socket_state *ret_state);
+
+/* A network namespace. */
+struct socket_space {
+    uint64_t inode; /* of its file in /proc/PID/ns: what "net:[4026531840]" shows */
+    char name[64];  /* of `ip netns`, else ""; hostile */
+    bool own;       /* it is ours */
+};
+
+struct socket_list {
+    struct socket_entry *entries;
+    size_t count, capacity;
+    struct socket_space *spaces; /* [0] is our own */
+    size_t space_count;
+    struct arena arena;
+};
+
+void socket_list_init(struct socket_list *list);
+void socket_list_release(struct socket_list *list);
+/* A zeroed entry at the end, valid until the next call; NULL without memory. */
+struct socket_entry *socket_list_add(struct socket_list *list);
