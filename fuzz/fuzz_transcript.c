@@ -1,7 +1,7 @@
 /* Fuzzing of transcripts: whatever bytes are said, the record gives them back; and whatever a line
  * holds, it is a record or it is explained. The first byte of the input chooses. */
 #include "base/clock.h"
-#include "talk/transcript.h"
+#include "talk/replay.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -55,6 +55,24 @@ static void read_and_write(const uint8_t *bytes, size_t length)
     buffer_release(&said);
 }
 
+/* The same as a file of lines. */
+static void replay(const uint8_t *bytes, size_t length, enum replay_side side)
+{
+    struct replay replay = {0};
+    struct error error = {0};
+    int result = replay_read(&replay, (const char *)bytes, length, 0, side, &error);
+    require(result == 0 || result == -EINVAL);
+    if (result == 0) {
+        require(replay.count || replay.heard);
+        for (size_t i = 0; i < replay.count; i++)
+            require(replay.steps[i].end <= replay.said.length &&
+                    replay.steps[i].heard <= replay.heard);
+    } else {
+        require(error.code == EINVAL && *error.message && replay.count == 0);
+    }
+    replay_release(&replay);
+}
+
 /* Texts that others choose cannot break out of the record either. */
 static void add_around(const uint8_t *bytes, size_t length)
 {
@@ -87,8 +105,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     require(copy);
     memcpy(copy, bytes + 1, --length);
     if (how == '{') /* the line itself, so that a corpus file can be one */
+    {
         read_and_write(bytes, length + 1);
-    else if (how == '!')
+        replay(bytes, length + 1, REPLAY_DIALLED);
+        replay(bytes, length + 1, REPLAY_ACCEPTED);
+    } else if (how == '!')
         add_around((const uint8_t *)copy, length);
     else
         write_and_read((const uint8_t *)copy, length, how);

@@ -13,6 +13,7 @@ struct replay_channel {
     struct task wake;      /* something can be said now */
     size_t step, at;       /* what is said next: the step, and the place in `said` */
     uint64_t heard;
+    bool deaf; /* it will hear no more */
 };
 
 /* Has enough been heard for what comes next, the end included? */
@@ -20,7 +21,7 @@ static bool may_go_on(const struct replay_channel *self)
 {
     const struct replay *replay = self->replay;
     const bool over = self->step == replay->count;
-    return self->heard >= (over ? replay->heard : replay->steps[self->step].heard);
+    return self->deaf || self->heard >= (over ? replay->heard : replay->steps[self->step].heard);
 }
 
 /* As much of the present step as fits. A datagram of which a part does not fit is over all the
@@ -77,6 +78,15 @@ static ssize_t hand_on(struct replay_channel *self, const char *bytes, size_t le
     return self->rest.failed ? -ENOMEM : (ssize_t)length;
 }
 
+/* That may be what it `waited` for. */
+static void listen_up(struct replay_channel *self, bool waited)
+{
+    if (waited && may_go_on(self)) {
+        self->channel.readable = true;
+        loop_defer(self->loop, &self->wake);
+    }
+}
+
 static ssize_t replay_channel_write(struct channel *channel, const void *bytes, size_t length)
 {
     struct replay_channel *self = (struct replay_channel *)channel;
@@ -87,16 +97,16 @@ static ssize_t replay_channel_write(struct channel *channel, const void *bytes, 
         return put;
     }
     self->heard += (size_t)put;
-    if (waited && may_go_on(self)) {
-        channel->readable = true;
-        loop_defer(self->loop, &self->wake);
-    }
+    listen_up(self, waited);
     return put;
 }
 
 static int replay_channel_shut(struct channel *channel)
 {
     struct replay_channel *self = (struct replay_channel *)channel;
+    const bool waited = !may_go_on(self);
+    self->deaf = true;
+    listen_up(self, waited);
     int result = self->inner ? flush_rest(self) : 0;
     if (result == 0 && self->inner)
         result = channel_shut(self->inner);

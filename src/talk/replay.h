@@ -17,15 +17,24 @@ struct replay {
     uint64_t heard; /* in the whole record */
 };
 
-/* Takes the side `said` (PAIR_FORTH: what is recorded as sent) of one conversation out of a file of
- * records: that with the number `number`, or the first that says anything where it is 0. Returns 0,
- * -ENOMEM, or -EINVAL with an error that says in which line, also when nothing was said at all. */
+/* Whose words are said again. */
+enum replay_side {
+    REPLAY_DIALLED,
+    REPLAY_ACCEPTED,
+};
+
+/* Takes one side of one conversation out of a file of records: of that with the number `number`, or
+ * of the first that says anything where it is 0. Its "connection" record, or else a listener's
+ * "listening", tells which side the recorder was; where nobody tells, it was the one that is
+ * wanted. A side that only listened is one, too. Returns 0, -ENOMEM, or -EINVAL with an error that
+ * says in which line, also when neither side said anything. */
 int replay_read(struct replay *replay, const char *lines, size_t length, uint64_t number,
-                enum pair_direction said, struct error *error);
+                enum replay_side side, struct error *error);
 void replay_release(struct replay *replay);
 
 /* A channel that says it: each step once as many bytes were written to it as the side had heard
- * then, whatever they are. It ends when all is said and as much was heard as in the record. With
+ * then, whatever they are. It ends when all is said and as much was heard as in the record. Once it
+ * is shut it will hear no more, and says what is left without waiting. With
  * `messages` each record is one datagram. What is written is handed on to `inner`, which it takes,
  * or dropped where that is NULL; `inner` is never read. `replay` is borrowed. Returns 0 or -ENOMEM.
  */

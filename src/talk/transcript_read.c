@@ -222,20 +222,69 @@ static int not_json(const char *line, size_t length, const json_error_t *wrong, 
                         "this is not JSON: %s", message);
 }
 
+/* Returns 0 with a record to release and its type, -EINVAL, or -ENOMEM. */
+static int open_line(struct line *line, const char **ret_type)
+{
+    json_error_t wrong = {0};
+    line->record =
+        json_loadb(line->text, line->length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &wrong);
+    if (!line->record)
+        return not_json(line->text, line->length, &wrong, line->error);
+    const char *type = json_string_value(json_object_get(line->record, "type"));
+    if (!type) {
+        json_decref(line->record);
+        return fault(line, "type", "a record is an object with a type");
+    }
+    *ret_type = type;
+    return 0;
+}
+
 int transcript_read(const char *line, size_t length, struct transcript_data *ret_data,
                     struct buffer *bytes, struct error *error)
 {
-    json_error_t wrong = {0};
     struct line read = {.text = line, .length = length, .error = error};
-    int result = 1;
-    read.record = json_loadb(line, length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &wrong);
-    if (!read.record)
-        return not_json(line, length, &wrong, error);
-    const char *type = json_string_value(json_object_get(read.record, "type"));
-    if (!type)
-        result = fault(&read, "type", "a record is an object with a type");
-    else if (strcmp(type, "data") == 0)
-        result = read_data(&read, ret_data, bytes);
+    const char *type;
+    int result = open_line(&read, &type);
+    if (result < 0)
+        return result;
+    result = strcmp(type, "data") == 0 ? read_data(&read, ret_data, bytes) : 1;
+    json_decref(read.record);
+    return result;
+}
+
+/* Of a "connection" record. Returns as transcript_read_role() does. */
+static int read_role(const struct line *line, struct transcript_role *ret_role)
+{
+    struct transcript_role role = {0};
+    const json_t *value = json_object_get(line->record, "role");
+    const char *name = json_string_value(value);
+    if (!value)
+        return 1;
+    if (!name || (strcmp(name, "dialled") != 0 && strcmp(name, "accepted") != 0))
+        return fault(line, "role", "a connection has a role: dialled or accepted");
+    int result = read_number(line, &role.number);
+    if (result == 0) {
+        role.accepted = strcmp(name, "accepted") == 0;
+        *ret_role = role;
+    }
+    return result;
+}
+
+int transcript_read_role(const char *line, size_t length, struct transcript_role *ret_role,
+                         struct error *error)
+{
+    struct line read = {.text = line, .length = length, .error = error};
+    const char *type;
+    int result = open_line(&read, &type);
+    if (result < 0)
+        return result;
+    result = 1;
+    if (strcmp(type, "connection") == 0) {
+        result = read_role(&read, ret_role);
+    } else if (strcmp(type, "listening") == 0) {
+        *ret_role = (struct transcript_role){.accepted = true, .listening = true};
+        result = 0;
+    }
     json_decref(read.record);
     return result;
 }

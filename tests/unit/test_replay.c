@@ -12,11 +12,11 @@
 #define SENT "{\"type\":\"data\",\"direction\":\"sent\","
 #define RECEIVED "{\"type\":\"data\",\"direction\":\"received\","
 
-static struct replay read_record(const char *lines, uint64_t number, enum pair_direction said)
+static struct replay read_record(const char *lines, uint64_t number, enum replay_side side)
 {
     struct replay replay = {0};
     struct error error = {0};
-    if (replay_read(&replay, lines, strlen(lines), number, said, &error) < 0)
+    if (replay_read(&replay, lines, strlen(lines), number, side, &error) < 0)
         fail_msg("%s", error.message);
     return replay;
 }
@@ -30,7 +30,7 @@ static void test_steps(void **state)
         read_record("{\"type\":\"connection\"}\r\n" SENT "\"text\":\"one\"}\n"
                     "\n" SENT "\"text\":\"\"}\n" RECEIVED "\"text\":\"12345\"}\n" SENT
                     "\"base64\":\"AAE=\"}\n" RECEIVED "\"text\":\"6\"}",
-                    0, PAIR_FORTH);
+                    0, REPLAY_DIALLED);
     assert_int_equal(replay.count, 3);
     assert_int_equal(replay.said.length, 5);
     assert_memory_equal(replay.said.data, "one\0\1", 5);
@@ -54,18 +54,64 @@ static void test_one_of_several(void **state)
     (void)state;
     static const struct {
         uint64_t number;
-        enum pair_direction said;
+        enum replay_side side;
         const char *text;
         uint64_t heard;
-    } cases[] = {{0, PAIR_FORTH, "ccc", 1}, /* the first that says anything */
-                 {2, PAIR_FORTH, "ccc", 1},
-                 {1, PAIR_FORTH, "dddd", 2},
-                 {1, PAIR_BACK, "bb", 4}};
+    } cases[] = {{0, REPLAY_ACCEPTED, "ccc", 1}, /* the first that says anything */
+                 {2, REPLAY_ACCEPTED, "ccc", 1},
+                 {1, REPLAY_ACCEPTED, "dddd", 2},
+                 {1, REPLAY_DIALLED, "bb", 4}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-        struct replay replay = read_record(several, cases[i].number, cases[i].said);
+        struct replay replay = read_record(several, cases[i].number, cases[i].side);
         assert_string_equal(replay.said.data, cases[i].text);
         assert_int_equal(replay.heard, cases[i].heard);
         replay_release(&replay);
+    }
+}
+
+#define CONNECTION(number, role)                                                                   \
+    "{\"type\":\"connection\",\"connection\":" number ",\"role\":\"" role "\"}\n"
+#define ROLE(role) "{\"type\":\"connection\",\"role\":\"" role "\"}\n"
+#define SAID SENT "\"text\":\"sent\"}\n" RECEIVED "\"text\":\"received\"}\n"
+#define SAID_IN(number)                                                                            \
+    SENT "\"connection\":" number ",\"text\":\"sent\"}\n" RECEIVED "\"connection\":" number        \
+         ",\"text\":\"received\"}\n"
+
+/* Who recorded it does not matter for what is played. */
+static void test_roles(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *lines;
+        uint64_t number;
+        const char *text[2];
+    } cases[] = {
+        {SAID, 0, {"sent", "sent"}},
+        {ROLE("dialled") SAID, 0, {"sent", "received"}},
+        {ROLE("accepted") SAID, 0, {"received", "sent"}},
+        {"{\"type\":\"listening\"}\n" SAID, 0, {"received", "sent"}}, /* UDP */
+        {CONNECTION("1", "dialled") CONNECTION("2", "accepted") SAID_IN("2"),
+         0,
+         {"received", "sent"}},
+        {CONNECTION("2", "accepted") CONNECTION("1", "dialled") SAID_IN("2") SAID_IN("1"),
+         1,
+         {"sent", "received"}},
+        /* one record after another: the first of them */
+        {ROLE("accepted") SAID ROLE("dialled") SAID, 0, {"received", "sent"}},
+        {ROLE("dialled") ROLE("accepted") SAID, 0, {"received", "sent"}},
+        /* who says nothing listens */
+        {ROLE("dialled") SENT "\"text\":\"sent\"}\n", 0, {"sent", ""}},
+        {ROLE("accepted") RECEIVED "\"text\":\"received\"}\n", 0, {"received", ""}},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        for (enum replay_side side = REPLAY_DIALLED; side <= REPLAY_ACCEPTED; side++) {
+            struct replay replay = read_record(cases[i].lines, cases[i].number, side);
+            const char *text = cases[i].text[side];
+            assert_int_equal(replay.said.length, strlen(text));
+            if (*text)
+                assert_string_equal(replay.said.data, text);
+            replay_release(&replay);
+        }
     }
 }
 
@@ -77,18 +123,21 @@ static void test_faults(void **state)
         uint64_t number;
         const char *message;
     } cases[] = {
-        {"", 0, "nothing was sent"},
-        {"\n{\"type\":\"end\"}\n", 0, "nothing was sent"},
-        {several, 3, "nothing was sent"},
-        {RECEIVED "\"text\":\"\"}\n", 0, "nothing was sent"},
+        {"", 0, "nothing was said"},
+        {"\n{\"type\":\"end\"}\n", 0, "nothing was said"},
+        {several, 3, "nothing was said"},
+        {RECEIVED "\"text\":\"\"}\n", 0, "nothing was said"},
         {SENT "\"text\":\"\"}\n\nnonsense\n", 0, "line 3: this is not JSON"},
         {SENT "\"text\":\"\"}\n" SENT "\"text\":1}", 0, "line 2: a data record has either"},
+        {"\n{\"type\":\"connection\",\"role\":\"both\"}", 0, "line 2: a connection has a role"},
+        {"{\"type\":\"connection\",\"role\":\"dialled\",\"connection\":0}", 0,
+         "line 1: connections"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct replay replay = {.heard = 7};
         struct error error = {0};
         assert_int_equal(replay_read(&replay, cases[i].lines, strlen(cases[i].lines),
-                                     cases[i].number, PAIR_FORTH, &error),
+                                     cases[i].number, REPLAY_DIALLED, &error),
                          -EINVAL);
         if (strncmp(error.message, cases[i].message, strlen(cases[i].message)) != 0)
             fail_msg("%s", error.message);
@@ -154,7 +203,7 @@ static const char dialogue[] =
 static void test_a_stream_waits_for_what_was_heard(void **state)
 {
     (void)state;
-    struct replay replay = read_record(dialogue, 0, PAIR_FORTH);
+    struct replay replay = read_record(dialogue, 0, REPLAY_DIALLED);
     struct scene scene;
     scene_init(&scene, &replay, false, NULL);
     assert_false(scene.channel->messages);
@@ -184,7 +233,7 @@ static void test_a_stream_waits_for_what_was_heard(void **state)
 static void test_the_end_is_the_records(void **state)
 {
     (void)state;
-    struct replay replay = read_record(dialogue, 0, PAIR_FORTH);
+    struct replay replay = read_record(dialogue, 0, REPLAY_DIALLED);
     struct scene scene;
     scene_init(&scene, &replay, false, NULL);
     assert_says(&scene, "helloyou", 8);
@@ -197,10 +246,31 @@ static void test_the_end_is_the_records(void **state)
     replay_release(&replay);
 }
 
+/* Nothing more will be heard: what is left is said all the same. */
+static void test_the_other_side_ends_early(void **state)
+{
+    (void)state;
+    struct replay replay = read_record(dialogue, 0, REPLAY_DIALLED);
+    struct scene scene;
+    scene_init(&scene, &replay, false, NULL);
+    assert_says(&scene, "helloyou", 8);
+    assert_waits(&scene, -EAGAIN);
+    scene.channel->readable = false;
+    hear(&scene, 1);
+    assert_int_equal(channel_shut(scene.channel), 0);
+    assert_true(scene.channel->readable);
+    assert_int_equal(loop_run(scene.loop), 0);
+    assert_int_equal(scene.woken, 1);
+    assert_says(&scene, "bye", 3);
+    assert_waits(&scene, CHANNEL_END);
+    scene_release(&scene);
+    replay_release(&replay);
+}
+
 static void test_small_reads(void **state)
 {
     (void)state;
-    struct replay replay = read_record(dialogue, 0, PAIR_FORTH);
+    struct replay replay = read_record(dialogue, 0, REPLAY_DIALLED);
     struct scene scene;
     char bytes[16] = {0};
     size_t used = 0;
@@ -217,7 +287,7 @@ static void test_small_reads(void **state)
 static void test_datagrams(void **state)
 {
     (void)state;
-    struct replay replay = read_record(dialogue, 0, PAIR_FORTH);
+    struct replay replay = read_record(dialogue, 0, REPLAY_DIALLED);
     struct scene scene;
     char bytes[4];
     scene_init(&scene, &replay, true, NULL);
@@ -296,7 +366,7 @@ static const struct channel_class inner_class = {
 static void test_a_stream_is_handed_on(void **state)
 {
     (void)state;
-    struct replay replay = read_record(dialogue, 0, PAIR_FORTH);
+    struct replay replay = read_record(dialogue, 0, REPLAY_DIALLED);
     struct inner inner = {.channel = {.class = &inner_class, .writable = true}, .room = 3};
     struct scene scene;
     scene_init(&scene, &replay, false, &inner.channel);
@@ -325,7 +395,7 @@ static void test_a_stream_is_handed_on(void **state)
 static void test_datagrams_are_handed_on(void **state)
 {
     (void)state;
-    struct replay replay = read_record(dialogue, 0, PAIR_FORTH);
+    struct replay replay = read_record(dialogue, 0, REPLAY_DIALLED);
     struct inner inner = {.channel = {.class = &inner_class, .writable = true}, .room = 2};
     struct scene scene;
     scene_init(&scene, &replay, true, &inner.channel);
@@ -380,12 +450,13 @@ static void meeting_ended(void *user, enum pair_outcome outcome, const struct er
 static void test_two_sides_meet(void **state)
 {
     (void)state;
-    static const char lines[] = SENT
+    static const char lines[] = ROLE("dialled") SENT
         "\"text\":\"hello\"}\n" RECEIVED "\"text\":\"hi\"}\n" SENT "\"text\":\"bye\"}\n" RECEIVED
         "\"base64\":\"AAH/\"}\n" RECEIVED "\"text\":\"!\"}\n" SENT "\"text\":\"end\"}\n";
-    struct replay sides[PAIR_DIRECTIONS] = {read_record(lines, 0, PAIR_FORTH),
-                                            read_record(lines, 0, PAIR_BACK)};
+    struct replay sides[PAIR_DIRECTIONS] = {read_record(lines, 0, REPLAY_DIALLED),
+                                            read_record(lines, 0, REPLAY_ACCEPTED)};
     struct meeting meeting = {0};
+    buffer_add_text(&meeting.record, ROLE("dialled"));
     struct loop *loop;
     struct pipes pipes;
     struct channel *channels[PAIR_DIRECTIONS];
@@ -398,7 +469,7 @@ static void test_two_sides_meet(void **state)
     assert_int_equal(pair_new(loop, &pipes, channels[0], channels[1], &options, &meeting.pair), 0);
     assert_int_equal(loop_run(loop), 0);
     assert_true(meeting.ended);
-    for (enum pair_direction side = PAIR_FORTH; side < PAIR_DIRECTIONS; side++) {
+    for (enum replay_side side = REPLAY_DIALLED; side <= REPLAY_ACCEPTED; side++) {
         struct replay again = read_record(meeting.record.data, 0, side);
         assert_int_equal(again.said.length, sides[side].said.length);
         assert_memory_equal(again.said.data, sides[side].said.data, again.said.length);
@@ -417,9 +488,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_one_of_several),
+        cmocka_unit_test(test_roles),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_a_stream_waits_for_what_was_heard),
         cmocka_unit_test(test_the_end_is_the_records),
+        cmocka_unit_test(test_the_other_side_ends_early),
         cmocka_unit_test(test_small_reads),
         cmocka_unit_test(test_datagrams),
         cmocka_unit_test(test_a_stream_is_handed_on),
