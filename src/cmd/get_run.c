@@ -81,8 +81,9 @@ int get_set_redirects(void *options, const char *name, const char *value, struct
                                                            : GET_KEEP_POST_303;
     else if (strcmp(value, "-1") == 0)
         get->redirects_maximum = UINT64_MAX;
-    else
-        return text_parse_number(value, &get->redirects_maximum, error);
+    else if (text_parse_number(value, &get->redirects_maximum, NULL) < 0)
+        return error_set(error, EINVAL, "option '%s' needs a number or -1, not '%.80s'", name,
+                         value);
     return 0;
 }
 

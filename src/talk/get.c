@@ -215,22 +215,18 @@ static void clear_exchange(struct get *get)
     get->body_begun = false;
     get->swallows = false;
     get->has_tls = false;
+    get->failed = 0;
     get->message[0] = '\0';
 }
 
 /* Returns a CURLcode; `get->failed` is set when the fault is not libcurl's. */
 static CURLcode exchange(struct get *get)
 {
-    clear_exchange(get);
-    get->failed = get_set_up(get, &get->error);
-    CURLcode code = get->failed && get->options.upload ? CURLE_READ_ERROR : CURLE_FAILED_INIT;
-    if (!get->failed && !curl_multi_add_handle(get->multi, get->easy)) {
+    CURLcode code = CURLE_FAILED_INIT;
+    if (!curl_multi_add_handle(get->multi, get->easy)) {
         code = drive(get);
         curl_multi_remove_handle(get->multi, get->easy);
     }
-    if (get->upload >= 0)
-        close(get->upload);
-    get->upload = -1;
     unsigned status = get_status(get);
     if (!code && status >= 400 && (get->options.fail || get->options.fail_with_body)) {
         snprintf(get->message, sizeof(get->message), "the server answers with status %u", status);
@@ -240,6 +236,14 @@ static CURLcode exchange(struct get *get)
 }
 
 /* ---- redirects ---- */
+
+/* The CURLcode for a URL that get_read_url() refuses. */
+static CURLcode url_code(int failed)
+{
+    return failed == -ENOMEM            ? CURLE_OUT_OF_MEMORY
+           : failed == -EPROTONOSUPPORT ? CURLE_UNSUPPORTED_PROTOCOL
+                                        : CURLE_URL_MALFORMAT;
+}
 
 /* A redirect of a POST asks for GET, unless its status says otherwise (RFC 9110, 15.4). */
 static bool becomes_get(const struct get *get, unsigned status)
@@ -257,24 +261,37 @@ static bool becomes_get(const struct get *get, unsigned status)
     return status == 303 ? !options->head : posts || named_post;
 }
 
-/* Goes to where the answer leads. Returns 0 or -errno, and a CURLcode. */
-static int move_on(struct get *get, const char *redirect, CURLcode *ret_code, struct error *error)
+/* The URL that the answer leads to, in `get->next`. Returns 0 or -errno with an error. */
+static int read_next(struct get *get, const char *redirect, CURLcode *code, struct error *error)
 {
-    char *user = NULL;
-    int r = get_read_url(get->url, redirect, false, &user, error);
-    if (r < 0) {
-        *ret_code = r == -ENOMEM            ? CURLE_OUT_OF_MEMORY
-                    : r == -EPROTONOSUPPORT ? CURLE_UNSUPPORTED_PROTOCOL
-                                            : CURLE_URL_MALFORMAT;
-        return r == -ENOMEM ? r : -EPROTO; /* it is the server that said so */
+    if (get->sums.redirects >= get->options.redirects_maximum) {
+        *code = CURLE_TOO_MANY_REDIRECTS;
+        return error_set(error, ELOOP, "%u redirects followed, and there is yet another",
+                         get->sums.redirects);
     }
     free(get->own_user);
-    get->own_user = user;
+    get->own_user = NULL;
+    get->next = curl_url();
+    int r = get->next ? get_read_url(get->next, redirect, false, &get->own_user, error)
+                      : error_set(error, ENOMEM, "out of memory");
+    if (r == 0)
+        return 0;
+    curl_url_cleanup(get->next);
+    get->next = NULL;
+    *code = url_code(r);
+    return r == -ENOMEM ? r : -EPROTO; /* it is the server that said so */
+}
+
+/* Goes to where the answer leads. */
+static void move_on(struct get *get)
+{
+    curl_url_cleanup(get->url);
+    get->url = get->next;
+    get->next = NULL;
     get->elsewhere = !get_same_origin(get->first, get->url);
     if (becomes_get(get, get_status(get)))
         get->as_get = true;
     get->sums.redirects++;
-    return 0;
 }
 
 /* Of what libcurl says, whose fault it is. */
@@ -372,42 +389,38 @@ static const char *find_redirect(struct get *get)
     return redirect;
 }
 
-/* The exchange is over: hands it over, and says where to go next (NULL: nowhere). Returns 0 or
+/* The exchange is over: hands it over. `get->next` is where to go (NULL: nowhere). Returns 0 or
  * -errno with an error. */
-static int conclude(struct get *get, uint64_t began, CURLcode *code, char **ret_next,
-                    struct error *error)
+static int conclude(struct get *get, uint64_t began, CURLcode *code, struct error *error)
 {
     int r = *code || get->failed ? explain(get, *code, error) : 0;
     const char *redirect = find_redirect(get);
-    char *next = NULL;
-    if (r == 0 && redirect && get->options.follow) {
-        if (get->sums.redirects >= get->options.redirects_maximum) {
-            *code = CURLE_TOO_MANY_REDIRECTS;
-            r = error_set(error, ELOOP, "%u redirects followed, and there is yet another",
-                          get->sums.redirects);
-        } else if (!(next = strdup(redirect)))
-            r = error_set(error, ENOMEM, "out of memory");
-    }
+    if (r == 0 && redirect && get->options.follow)
+        r = read_next(get, redirect, code, error);
     snprintf(get->message, sizeof(get->message), "%.250s", r < 0 ? error->message : "");
-    if (get_tell_exchange(get, *code, r, began, redirect, next != NULL) < 0 && r == 0)
+    if (get_tell_exchange(get, *code, r, began, redirect, get->next != NULL) < 0 && r == 0)
         r = error_set(error, ENOMEM, "out of memory");
-    *ret_next = next;
     return r;
 }
 
-/* One exchange after another. Returns 0 or -errno with an error. */
+/* One exchange. Returns 0 or -errno with an error. */
+static int step(struct get *get, CURLcode *ret_code, struct error *error)
+{
+    uint64_t began = clock_wall();
+    clear_exchange(get);
+    int r = get_set_up(get, error);
+    *ret_code = r == 0 ? exchange(get) : get->options.upload ? CURLE_READ_ERROR : CURLE_FAILED_INIT;
+    if (get->upload >= 0)
+        close(get->upload);
+    get->upload = -1;
+    return r < 0 ? r : conclude(get, began, ret_code, error);
+}
+
 static int travel(struct get *get, CURLcode *ret_code, struct error *error)
 {
-    char *next;
     int r;
-    do {
-        uint64_t began = clock_wall();
-        *ret_code = exchange(get);
-        r = conclude(get, began, ret_code, &next, error);
-        if (r == 0 && next)
-            r = move_on(get, next, ret_code, error);
-        free(next);
-    } while (r == 0 && next);
+    while ((r = step(get, ret_code, error)) == 0 && get->next)
+        move_on(get);
     return r;
 }
 
@@ -444,20 +457,19 @@ static int depart(struct get *get, const char *word, struct error *error)
 int get_fetch(struct get *get, const char *word, int *ret_code, struct error *error)
 {
     CURLcode code = CURLE_OK;
-    struct error ignored;
+    struct error ignored = {0};
     error = error ? error : &ignored;
     int r = depart(get, word, error);
     if (r < 0)
-        code = r == -ENOMEM            ? CURLE_OUT_OF_MEMORY
-               : r == -EPROTONOSUPPORT ? CURLE_UNSUPPORTED_PROTOCOL
-                                       : CURLE_URL_MALFORMAT;
+        code = url_code(r);
     else
         r = travel(get, &code, error);
     curl_url_cleanup(get->url);
     curl_url_cleanup(get->first);
+    curl_url_cleanup(get->next);
     free(get->user);
     free(get->own_user);
-    get->url = get->first = NULL;
+    get->url = get->first = get->next = NULL;
     get->user = get->own_user = NULL;
     *ret_code = (int)code;
     return r == -EPROTONOSUPPORT ? -EINVAL : r;

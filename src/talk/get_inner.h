@@ -14,10 +14,11 @@ struct get {
     struct curl_slist *few_headers; /* those of them that another host may see */
     struct curl_slist *resolve, *connect_to;
     struct buffer cookie; /* those that were given as text */
-    bool jars_read;
+    bool ready;           /* libcurl has the options that hold for every exchange */
 
     /* Of the URL that is being asked for. */
     CURLU *url;       /* where we are */
+    CURLU *next;      /* where the answer leads; NULL: nowhere, or it is not followed */
     CURLU *first;     /* where we began */
     char *user;       /* that the first URL had in it; NULL: none */
     char *own_user;   /* that a redirect had in it */
@@ -40,7 +41,7 @@ struct get {
     char message[CURL_ERROR_SIZE];
 };
 
-/* Sets all options for one exchange. Returns 0 or -errno with an error. */
+/* Gives libcurl its options for one exchange. Returns 0 or -errno with an error. */
 int get_set_up(struct get *get, struct error *error);
 
 /* Makes libcurl call what is in get_wire.c. */

@@ -27,10 +27,18 @@ static void note(struct setup *setup, CURLcode code, const char *name)
     }
 }
 
+/* NULL leaves libcurl's default as it is. */
 static void set_text(struct setup *setup, CURLoption option, const char *value, const char *name)
 {
     if (value)
         note(setup, curl_easy_setopt(setup->get->easy, option, value), name);
+}
+
+/* NULL takes back what an earlier exchange had. */
+static void set_or_clear(struct setup *setup, CURLoption option, const char *value,
+                         const char *name)
+{
+    note(setup, curl_easy_setopt(setup->get->easy, option, value), name);
 }
 
 static void set_number(struct setup *setup, CURLoption option, long value, const char *name)
@@ -45,7 +53,8 @@ static void set_list(struct setup *setup, CURLoption option, struct curl_slist *
         note(setup, curl_easy_setopt(setup->get->easy, option, list), name);
 }
 
-/* What the answer is to be like, and how the request is called. */
+/* How the request is called, and what it carries. Each exchange has its own: a redirect may make a
+ * GET of a POST. */
 static void set_method(struct setup *setup)
 {
     struct get *get = setup->get;
@@ -54,32 +63,40 @@ static void set_method(struct setup *setup)
     /* Who calls it HEAD does not wait for a body, which would never come. */
     bool head =
         options->head || (options->method && as_given && strcasecmp(options->method, "HEAD") == 0);
-    if (options->upload && !get->as_get)
+    set_number(setup, CURLOPT_HTTPGET, 1, "the method");
+    if (options->upload && !get->as_get) {
         set_number(setup, CURLOPT_UPLOAD, 1, "the upload");
-    else if (options->data && !options->data_in_url && !get->as_get) {
+    } else if (options->data && !options->data_in_url && !get->as_get) {
+        curl_off_t length = (curl_off_t)options->data_length;
         set_number(setup, CURLOPT_POST, 1, "the data");
-        note(setup,
-             curl_easy_setopt(get->easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                              (curl_off_t)options->data_length),
-             "the data");
+        note(setup, curl_easy_setopt(get->easy, CURLOPT_POSTFIELDSIZE_LARGE, length), "the data");
         note(setup, curl_easy_setopt(get->easy, CURLOPT_POSTFIELDS, options->data), "the data");
-    } else if (head)
+    } else if (head) {
         set_number(setup, CURLOPT_NOBODY, 1, "the method");
-    else
-        set_number(setup, CURLOPT_HTTPGET, 1, "the method");
-    if (as_given && !(head && options->head))
-        set_text(setup, CURLOPT_CUSTOMREQUEST, options->method, "the method");
+    }
+    bool named = as_given && !options->head;
+    set_or_clear(setup, CURLOPT_CUSTOMREQUEST, named ? options->method : NULL, "the method");
 }
 
-static void set_request(struct setup *setup)
+/* What is meant for the first host. */
+static void set_secrets(struct setup *setup)
 {
     struct get *get = setup->get;
     const struct get_options *options = &get->options;
     bool told = !get->elsewhere || options->trusted;
-    const char *user = get->own_user   ? get->own_user
-                       : !told         ? NULL
-                       : options->user ? options->user
-                                       : get->user;
+    const char *first = options->user ? options->user : get->user;
+    const char *user = get->own_user ? get->own_user : told ? first : NULL;
+    const char *cookie = told ? get->cookie.data : NULL;
+    set_or_clear(setup, CURLOPT_USERPWD, user, "the user");
+    set_or_clear(setup, CURLOPT_COOKIE, cookie, "the cookies");
+    note(setup,
+         curl_easy_setopt(get->easy, CURLOPT_HTTPHEADER, told ? get->headers : get->few_headers),
+         "the headers");
+}
+
+static void set_request(struct setup *setup)
+{
+    const struct get_options *options = &setup->get->options;
     static const long auths[] = {
         [GET_AUTH_BASIC] = (long)CURLAUTH_BASIC,
         [GET_AUTH_DIGEST] = (long)CURLAUTH_DIGEST,
@@ -89,25 +106,15 @@ static void set_request(struct setup *setup)
     set_text(setup, CURLOPT_USERAGENT, *agent ? agent : NULL, "the user agent");
     set_text(setup, CURLOPT_REFERER, options->referer, "the referrer");
     set_text(setup, CURLOPT_RANGE, options->range, "the range");
-    set_text(setup, CURLOPT_USERPWD, user, "the user");
     set_number(setup, CURLOPT_HTTPAUTH, auths[options->auth], "the authentication");
-    set_list(setup, CURLOPT_HTTPHEADER, told ? get->headers : get->few_headers, "the headers");
-    set_text(setup, CURLOPT_COOKIE, told ? get->cookie.data : NULL, "the cookies");
     set_text(setup, CURLOPT_ACCEPT_ENCODING, options->compressed ? "" : NULL, "compression");
     set_number(setup, CURLOPT_PATH_AS_IS, options->path_as_is, "the path");
     set_text(setup, CURLOPT_REQUEST_TARGET, options->request_target, "the request target");
-}
-
-/* A jar is read once: later it would bring back cookies that have been taken away. */
-static void set_jars(struct setup *setup)
-{
-    struct get *get = setup->get;
-    for (size_t i = 0; i < get->options.cookies.count && !get->jars_read; i++) {
-        const char *item = get->options.cookies.items[i];
+    for (size_t i = 0; i < options->cookies.count; i++) {
+        const char *item = options->cookies.items[i];
         set_text(setup, CURLOPT_COOKIEFILE, strchr(item, '=') ? NULL : item, "the cookies");
     }
-    get->jars_read = true;
-    set_text(setup, CURLOPT_COOKIEJAR, get->options.cookie_jar, "the cookie jar");
+    set_text(setup, CURLOPT_COOKIEJAR, options->cookie_jar, "the cookie jar");
 }
 
 static void set_way(struct setup *setup)
@@ -203,23 +210,32 @@ static int open_upload(struct get *get, struct error *error)
     if (get->sums.redirects > 0 && at < 0)
         return error_set(error, ESPIPE,
                          "the redirect wants the upload anew, which '%s' cannot give", path);
-    if (S_ISREG(status.st_mode) && at >= 0 && status.st_size >= at)
-        curl_easy_setopt(get->easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)(status.st_size - at));
+    bool known = S_ISREG(status.st_mode) && at >= 0 && status.st_size >= at;
+    curl_easy_setopt(get->easy, CURLOPT_INFILESIZE_LARGE,
+                     known ? (curl_off_t)(status.st_size - at) : (curl_off_t)-1);
     return 0;
 }
 
-/* What holds for every exchange, whatever was asked for. */
-static void set_basics(struct setup *setup)
+/* What holds for every exchange. */
+static void set_once(struct setup *setup)
 {
-    CURL *easy = setup->get->easy;
-    char *text = NULL;
+    struct get *get = setup->get;
     set_text(setup, CURLOPT_PROTOCOLS_STR, "http,https", "the protocols");
     set_number(setup, CURLOPT_NOSIGNAL, 1, "signals");
     set_number(setup, CURLOPT_BUFFERSIZE, READ_SIZE, "memory");
 #if LIBCURL_VERSION_NUM >= 0x075700
     set_number(setup, CURLOPT_QUICK_EXIT, 1, "threads"); /* no waiting for a name server */
 #endif
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, setup->get->message);
+    note(setup, curl_easy_setopt(get->easy, CURLOPT_ERRORBUFFER, get->message), "messages");
+    set_request(setup);
+    set_way(setup);
+    set_tls(setup);
+    get_set_callbacks(get);
+}
+
+static void set_url(struct setup *setup)
+{
+    char *text = NULL;
     if (curl_url_get(setup->get->url, CURLUPART_URL, &text, 0))
         note(setup, CURLE_OUT_OF_MEMORY, "the URL");
     set_text(setup, CURLOPT_URL, text, "the URL");
@@ -229,19 +245,17 @@ static void set_basics(struct setup *setup)
 int get_set_up(struct get *get, struct error *error)
 {
     struct setup setup = {.get = get};
-    curl_easy_reset(get->easy); /* connections, sessions and cookies stay */
-    set_basics(&setup);
-    set_request(&setup);
+    if (!get->ready)
+        set_once(&setup);
+    set_url(&setup);
     set_method(&setup);
-    set_jars(&setup);
-    set_way(&setup);
-    set_tls(&setup);
+    set_secrets(&setup);
     set_times(&setup);
-    get_set_callbacks(get);
     if (setup.code == CURLE_OUT_OF_MEMORY)
         return error_set(error, ENOMEM, "out of memory");
     if (setup.code)
         return error_set(error, EINVAL, "libcurl refuses %s: %s", setup.name,
                          curl_easy_strerror(setup.code));
+    get->ready = true;
     return get->options.upload && !get->as_get ? open_upload(get, error) : 0;
 }

@@ -136,5 +136,5 @@ int get_file_name(const char *word, char **ret_name, struct error *error)
         r = copy_name(url, word, ret_name, error);
     free(user);
     curl_url_cleanup(url);
-    return r;
+    return r == -EPROTONOSUPPORT ? -EINVAL : r;
 }

@@ -219,7 +219,11 @@ class Pages(GetTest):
         self.expect(fetch("-L", "--max-redirs", "3", f"{self.web.plain}/three"), 0, self.index)
 
     def test_redirects_do_not_leave_the_web(self):
-        self.expect(fetch("-L", f"{self.web.plain}/file"), 1, b"", "'file' is not spoken")
+        done = fetch("--json", "-L", f"{self.web.plain}/file")
+        self.expect(done, 1, None, "'file' is not spoken")
+        (record,) = records.parse(done.stdout.decode())
+        self.assertEqual((record["redirect"], record["followed"]), ("file:///etc/passwd", False))
+        self.assertEqual(record["error"], "EPROTO")
 
     def test_redirect_to_tls(self):
         done = fetch("-L", "--ca", self.web.certificate.file, f"{self.web.plain}/secure")
@@ -405,6 +409,14 @@ class Faults(GetTest):
         self.expect(fetch("-L", f"http://me:pw@{server.where}/a"), 0, BODY)
         for request in server.requests:
             self.assertIn(base64.b64encode(b"me:pw"), request)
+
+    def test_digest(self):
+        asks = answer(status="401 No", headers=['WWW-Authenticate: Digest realm="us", nonce="n1"'])
+        for words in (["--digest"], ["--anyauth"]):
+            server = Script(self, asks, answer(BODY))
+            self.expect(fetch(*words, "-f", "-u", "me:pw", server.url), 0, BODY)
+            self.assertNotIn(b"Basic", server.requests[0] + server.requests[1])
+            self.assertRegex(server.requests[1], rb'Authorization: Digest username="me", ?realm="us"')
 
     def test_chunks(self):
         server = Script(self, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
