@@ -319,11 +319,28 @@ static int begin(struct relay *relay, const int *inherited, size_t inherited_cou
     return talk_confine(talk, relay->from.kind == ENDPOINT_UNIX || relay->to.kind == ENDPOINT_UNIX);
 }
 
+/* What these kinds of ends cannot do. Returns 0, or -EINVAL with an error. */
+static int check_ends(struct relay *relay, struct error *error)
+{
+    const struct talk_options *options = &relay->options;
+    talk_note_kind(&relay->options, &relay->from);
+    if (options->all && relay->from.host[0])
+        return error_set(error, EINVAL, "--all and the host '%s' exclude one another",
+                         relay->from.host);
+    if (options->send_proxy && relay->to.kind == ENDPOINT_UDP)
+        return error_set(error, EINVAL, "--send-proxy and a target of UDP exclude one another");
+    if (options->proxy && (relay->to.kind == ENDPOINT_UDP || relay->to.kind == ENDPOINT_UNIX))
+        return error_set(error, EINVAL, "a proxy carries TCP and TLS only");
+    return 0;
+}
+
 /* Returns 0, or -EINVAL with an error. */
 static int parse_words(struct relay *relay, char **words, int count, bool inherited,
                        struct error *error)
 {
     int failed = 0;
+    if (count > 2 && !inherited)
+        return error_set(error, EINVAL, "'%.80s' is too much", words[2]);
     if (count != (inherited ? 1 : 2))
         return error_set(error, EINVAL,
                          inherited ? "a socket was handed over: give its TARGET alone"
@@ -334,7 +351,7 @@ static int parse_words(struct relay *relay, char **words, int count, bool inheri
     if (!failed)
         failed =
             endpoint_parse(words[count - 1], ENDPOINT_DIAL, &relay->to, &relay->to_family, error);
-    return failed;
+    return failed ? failed : check_ends(relay, error);
 }
 
 static int relay_run(const struct command *command, struct relay *relay, char **words, int count)

@@ -13,6 +13,7 @@
 
 struct connecting {
     struct talk talk;
+    struct talk_options options; /* as they were given, and what the operands say */
     struct endpoint endpoint;
     struct dial *dial;
     struct conversation conversation;
@@ -51,12 +52,11 @@ static void view_connection(struct connecting *connecting, const struct channel 
         channel_tls_describe(channel, &tls);
     talk_view_connection(
         &connecting->talk.view,
-        &(struct transcript_connection){
-            .protocol = talk_protocol(&connecting->endpoint),
-            .local = *local,
-            .remote = *remote,
-            .name = named ? host : NULL,
-            .tls = secure ? &tls : NULL});
+        &(struct transcript_connection){.protocol = talk_protocol(&connecting->endpoint),
+                                        .local = *local,
+                                        .remote = *remote,
+                                        .name = named ? host : NULL,
+                                        .tls = secure ? &tls : NULL});
 }
 
 /* ---- telnet ---- */
@@ -164,14 +164,19 @@ static void release(void *user)
 int talk_connect(const struct command *command, const struct talk_options *options, char **words,
                  int count)
 {
-    struct connecting connecting = {.conversation.over = conversation_over};
+    struct connecting connecting = {.options = *options, .conversation.over = conversation_over};
     struct talk *talk = &connecting.talk;
     struct error error = {0};
+    options = &connecting.options;
     const struct dial_calls calls = {.tell = tell, .done = dialled, .user = &connecting};
-    talk->command = command;
-    talk->options = options;
-    if (talk_endpoint(talk, ENDPOINT_DIAL, words, count, &connecting.endpoint))
+    if (talk_endpoint(command, &connecting.options, ENDPOINT_DIAL, words, count,
+                      &connecting.endpoint))
         return EXIT_USAGE;
+    if (options->send_proxy && options->udp) {
+        command_warn(command, "--send-proxy and --udp exclude one another");
+        return EXIT_USAGE;
+    }
+    talk->command = command;
     if (parse_escape(&connecting, options))
         return EXIT_USAGE;
     int status = talk_begin(talk, command, options,

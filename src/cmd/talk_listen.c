@@ -342,6 +342,9 @@ static int prepare(struct listening *listening, struct error *error)
         options->on_eof = PAIR_CLOSE;
         options->eof_patience = options->http ? HTTP_PATIENCE : 0;
     }
+    if (options->all && listening->endpoint.host[0])
+        return error_set(error, EINVAL, "--all and the host '%s' exclude one another",
+                         listening->endpoint.host);
     if (options->bind) {
         if (listening->endpoint.host[0])
             return error_set(error, EINVAL, "--bind %s and the host '%s' say the same thing twice",
@@ -407,12 +410,12 @@ int talk_listen(const struct command *command, const struct talk_options *option
     int inherited[INHERITED_MAXIMUM];
     size_t inherited_count = talk_inherited(inherited, INHERITED_MAXIMUM);
     talk->command = command;
-    talk->options = options;
     if (inherited_count && count) {
         command_warn(command, "a socket was handed over: '%s' is too much", words[0]);
         return EXIT_USAGE;
     }
-    if (!inherited_count && talk_endpoint(talk, ENDPOINT_LISTEN, words, count, &listening.endpoint))
+    if (!inherited_count && talk_endpoint(command, &listening.options, ENDPOINT_LISTEN, words,
+                                          count, &listening.endpoint))
         return EXIT_USAGE;
     if (inherited_count && options->tls)
         listening.endpoint.kind = ENDPOINT_TLS;

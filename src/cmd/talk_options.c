@@ -35,7 +35,9 @@ int talk_set_on_eof(void *user, const char *name, const char *value, struct erro
         options->eof_patience = 0;
     } else if (strncmp(value, "close=", 6) == 0) {
         options->on_eof = PAIR_CLOSE;
-        return text_parse_duration(value + 6, &options->eof_patience, error);
+        if (text_parse_duration(value + 6, &options->eof_patience, NULL) < 0)
+            return error_set(error, EINVAL, "%s close=SECONDS needs a duration, not '%.80s'", name,
+                             value + 6);
     } else {
         return error_set(error, EINVAL, "%s is keep, shutdown, close or close=SECONDS, not '%.80s'",
                          name, value);
@@ -52,21 +54,28 @@ struct conflict {
 int talk_options_check(const struct talk_options *options, struct error *error)
 {
     bool program = options->program || options->shell, hub = options->broker || options->chat;
+    const char *program_name = options->program ? "--exec" : "--shell";
+    const char *hub_name = options->chat ? "--chat" : "--broker";
     const struct conflict conflicts[] = {
         {options->ipv4 && options->ipv6, "-4", "-6"},
         {options->udp && options->tls, "--udp", "--tls"},
         {options->udp && options->unix_path, "--udp", "--unix"},
+        {options->tls && options->unix_path, "--tls", "--unix"},
+        {options->bind && options->unix_path, "--bind", "--unix"},
+        {options->all && options->unix_path, "--all", "--unix"},
+        {options->allow.count && options->unix_path, "--allow", "--unix"},
+        {options->deny.count && options->unix_path, "--deny", "--unix"},
         {options->udp && options->telnet, "--udp", "--telnet"},
         {options->udp && options->http, "--udp", "--http"},
-        {options->udp && hub, "--udp", "--broker"},
+        {options->udp && hub, "--udp", hub_name},
         {options->udp && options->accept_proxy, "--udp", "--accept-proxy"},
         {options->all && options->bind, "--all", "--bind"},
         {options->verbose && options->quiet, "-v", "-q"},
         {options->program && options->shell, "--exec", "--shell"},
-        {program && options->http, "--exec", "--http"},
-        {program && hub, "--exec", "--broker"},
-        {program && options->json, "--exec", "--json"},
-        {hub && options->http, "--broker", "--http"},
+        {program && options->http, program_name, "--http"},
+        {program && hub, program_name, hub_name},
+        {program && options->json, program_name, "--json"},
+        {hub && options->http, hub_name, "--http"},
         {options->hex && options->json, "--hex", "--json"},
         {options->send_only && options->receive_only, "--send-only", "--recv-only"},
         {options->insecure && options->authorities, "--insecure", "--ca"},

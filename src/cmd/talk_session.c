@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 /* ---- words for the person ---- */
@@ -31,8 +32,8 @@ void talk_say(const struct talk *talk, const char *format, ...)
 
 int talk_status_of(const struct error *error)
 {
-    static const int ours[] = {ENOMEM,     EMFILE, ENFILE, EADDRNOTAVAIL,
-                               EADDRINUSE, EPERM,  ENOSPC, ENOBUFS};
+    static const int ours[] = {ENOMEM, EMFILE, ENFILE,  EADDRNOTAVAIL, EADDRINUSE,
+                               EPERM,  ENOSPC, ENOBUFS, EAFNOSUPPORT};
     for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
         if (error->code == ours[i])
             return EXIT_TROUBLE;
@@ -179,36 +180,84 @@ void talk_tell_listener(void *user, enum listener_event event, const struct peer
 
 /* ---- what the options name ---- */
 
-int talk_endpoint(const struct talk *talk, enum endpoint_role role, char **words, int count,
-                  struct endpoint *ret_endpoint)
+/* "tcp:…", "tcp4:…": the word itself says TCP, which is no more than the default elsewhere. */
+static bool says_tcp(const char *word)
 {
-    const struct talk_options *options = talk->options;
+    size_t digit = strncasecmp(word, "tcp4:", 5) == 0 || strncasecmp(word, "tcp6:", 5) == 0;
+    return strncasecmp(word, "tcp", 3) == 0 && word[3 + digit] == ':';
+}
+
+/* One word of endpoint.h, of the kind that --udp or --tls says, where they do. */
+static int parse_word(const struct talk_options *options, enum endpoint_role role, const char *word,
+                      struct endpoint *ret_endpoint, enum address_family *ret_family,
+                      struct error *error)
+{
+    const char *kind = options->udp ? "udp" : "tls";
+    char longer[ENDPOINT_WORD_SIZE + 64];
+    int failed = endpoint_parse(word, role, ret_endpoint, ret_family, error);
+    if (!options->udp && !options->tls)
+        return failed;
+    if (!failed && ret_endpoint->kind == (options->udp ? ENDPOINT_UDP : ENDPOINT_TLS))
+        return 0;
+    if (!failed && (ret_endpoint->kind != ENDPOINT_TCP || says_tcp(word)))
+        return error_set(error, EINVAL, "--%s and '%.80s' exclude one another", kind, word);
+    if (snprintf(longer, sizeof(longer), "%s:%s", kind, word) >= (int)sizeof(longer))
+        return failed;
+    return endpoint_parse(longer, role, ret_endpoint, ret_family, failed ? NULL : error) < 0
+               ? -EINVAL
+               : 0;
+}
+
+static int find_endpoint(const struct talk_options *options, enum endpoint_role role, char **words,
+                         int count, struct endpoint *ret_endpoint, enum address_family *ret_family,
+                         struct error *error)
+{
     enum endpoint_kind kind = options->udp   ? ENDPOINT_UDP
                               : options->tls ? ENDPOINT_TLS
                                              : ENDPOINT_TCP;
-    struct error error = {0};
-    int failed;
+    char path[sizeof(ret_endpoint->path) + 64];
+    const char *wish = role == ENDPOINT_DIAL ? "whom to connect to? Give HOST PORT"
+                                             : "which port to be? Give PORT";
+    if (options->unix_path && count)
+        return error_set(error, EINVAL, "--unix names the port: '%.80s' is too much", words[0]);
     if (options->unix_path) {
-        char word[sizeof(ret_endpoint->path) + 64];
-        enum address_family family;
-        snprintf(word, sizeof(word), "unix:%s", options->unix_path);
-        failed =
-            count ? error_set(&error, EINVAL, "--unix names the port: '%s' is too much", words[0])
-                  : endpoint_parse(word, role, ret_endpoint, &family, &error);
-    } else if (count == 2 || (count == 1 && (options->udp || options->tls))) {
-        failed = endpoint_from_words(kind, role, count == 2 ? words[0] : "", words[count - 1],
-                                     ret_endpoint, &error);
-    } else if (count == 1) {
-        enum address_family family;
-        failed = endpoint_parse(words[0], role, ret_endpoint, &family, &error);
-    } else {
-        failed = error_set(&error, EINVAL,
-                           role == ENDPOINT_DIAL ? "whom to connect to? Give HOST PORT"
-                                                 : "which port to be? Give PORT");
+        snprintf(path, sizeof(path), "unix:%s", options->unix_path);
+        return endpoint_parse(path, role, ret_endpoint, ret_family, error);
     }
-    if (failed)
-        command_complain(talk->command, &error);
-    return failed;
+    if (count == 1)
+        return parse_word(options, role, words[0], ret_endpoint, ret_family, error);
+    if (count == 2)
+        return endpoint_from_words(kind, role, words[0], words[1], ret_endpoint, error);
+    return count ? error_set(error, EINVAL, "'%.80s' is too much", words[2])
+                 : error_set(error, EINVAL, "%s", wish);
+}
+
+int talk_endpoint(const struct command *command, struct talk_options *options,
+                  enum endpoint_role role, char **words, int count, struct endpoint *ret_endpoint)
+{
+    enum address_family family = ADDRESS_NONE;
+    struct error error = {0};
+    int failed = talk_options_check(options, &error);
+    if (!failed)
+        failed = find_endpoint(options, role, words, count, ret_endpoint, &family, &error);
+    if (!failed && family && talk_family(options) && family != talk_family(options))
+        failed = error_set(&error, EINVAL, "-%c and '%.80s' exclude one another",
+                           options->ipv4 ? '4' : '6', words[0]);
+    if (failed) {
+        command_complain(command, &error);
+        return failed;
+    }
+    talk_note_kind(options, ret_endpoint);
+    options->ipv4 = options->ipv4 || family == ADDRESS_IPV4;
+    options->ipv6 = options->ipv6 || family == ADDRESS_IPV6;
+    return 0;
+}
+
+void talk_note_kind(struct talk_options *options, const struct endpoint *endpoint)
+{
+    options->udp = endpoint->kind == ENDPOINT_UDP;
+    options->tls = endpoint->kind == ENDPOINT_TLS;
+    options->unix_path = endpoint->kind == ENDPOINT_UNIX ? endpoint->path : NULL;
 }
 
 static int make_tls(struct talk *talk, unsigned which, struct error *error)
@@ -327,6 +376,20 @@ static void talk_release(struct talk *talk)
     loop_free(talk->loop);
 }
 
+/* What belongs to TLS must not be taken for a protection that is not there. */
+static int refuse_tls(const struct talk_options *options, struct error *error)
+{
+    const char *option = options->insecure      ? "--insecure"
+                         : options->authorities ? "--ca"
+                         : options->certificate ? "--cert"
+                         : options->server_name ? "--sni"
+                         : options->alpn        ? "--alpn"
+                                                : NULL;
+    return option ? error_set(error, EINVAL, "%s is of TLS, which nobody asked for: write tls:…",
+                              option)
+                  : 0;
+}
+
 int talk_begin(struct talk *talk, const struct command *command, const struct talk_options *options,
                unsigned tls)
 {
@@ -335,6 +398,8 @@ int talk_begin(struct talk *talk, const struct command *command, const struct ta
                           .options = options,
                           .chatty = !options->quiet && (options->verbose || isatty(STDERR_FILENO))};
     int failed = talk_options_check(options, &error);
+    if (!failed && !tls && !options->netcat)
+        failed = refuse_tls(options, &error);
     if (!failed && options->proxy)
         failed = proxy_parse(options->proxy, PROXY_NONE, &talk->proxy, &error);
     if (!failed)

@@ -36,7 +36,7 @@ enum talk_tls {
 /* Checks the options and makes what they ask for. Returns -1 when the command goes on, or an exit
  * status, with nothing left to end. */
 int talk_begin(struct talk *talk, const struct command *command, const struct talk_options *options,
-               unsigned tls);
+               unsigned needs);
 
 /* Runs the loop until talk_stop(), if that was not called with a failure before. Returns the exit
  * status, with everything closed. What is still in the loop must have been taken out by the caller:
@@ -79,6 +79,9 @@ int talk_stdio(struct talk *talk, struct channel **ret_channel);
 const char *talk_protocol(const struct endpoint *endpoint); /* "tcp", "udp", "tls", "unix" */
 
 /* The endpoint that the operands and the kind options name: HOST PORT, PORT, or one word of
- * endpoint.h. Returns 0, or -EINVAL after a line on stderr. */
-int talk_endpoint(const struct talk *talk, enum endpoint_role role, char **words, int count,
-                  struct endpoint *ret_endpoint);
+ * endpoint.h, and the only family that it shall have. However its kind was said, `options` has it
+ * afterwards as if --udp, --tls or --unix had been given. Returns 0, or -EINVAL after a line on
+ * stderr. */
+int talk_endpoint(const struct command *command, struct talk_options *options,
+                  enum endpoint_role role, char **words, int count, struct endpoint *ret_endpoint);
+void talk_note_kind(struct talk_options *options, const struct endpoint *endpoint); /* the latter */
