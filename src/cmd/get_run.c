@@ -310,15 +310,9 @@ static int choose_output(struct run *run, const char *word, char **ret_name, str
     return r;
 }
 
-static int open_outputs(struct run *run, struct error *error)
+static int open_output(struct run *run, struct error *error)
 {
-    const char *path = run->path ? run->path : "-";
-    int r = output_open(&run->output, path, true, error);
-    if (r == 0 && run->with_headers) {
-        r = output_open(&run->headers, run->given->headers_file, false, error);
-        if (r < 0)
-            output_release(&run->output);
-    }
+    int r = output_open(&run->output, run->path ? run->path : "-", true, error);
     if (r < 0)
         return r;
     run->terminal = isatty(run->output.fd);
@@ -328,8 +322,8 @@ static int open_outputs(struct run *run, struct error *error)
     return 0;
 }
 
-/* Opened for each URL, but -D is one file for all of them. */
-static int close_outputs(struct run *run, int failed, struct error *error)
+/* `failed`: what get_fetch() says, which goes before what the output says. */
+static int close_output(struct run *run, int failed, struct error *error)
 {
     struct output *output = &run->output;
     if (failed == 0)
@@ -337,12 +331,6 @@ static int close_outputs(struct run *run, int failed, struct error *error)
     if (failed == 0 && output->broken)
         failed = -EPIPE;
     output_release(output);
-    if (run->with_headers) {
-        struct error ignored;
-        int r = output_finish(&run->headers, failed ? &ignored : error);
-        failed = failed ? failed : r;
-        output_release(&run->headers);
-    }
     return failed;
 }
 
@@ -354,10 +342,10 @@ static int fetch(struct run *run, const char *word)
     int code = 0;
     int r = choose_output(run, word, &name, &error);
     if (r == 0)
-        r = open_outputs(run, &error);
+        r = open_output(run, &error);
     if (r == 0) {
         r = get_fetch(run->get, word, &code, &error);
-        r = close_outputs(run, r, &error);
+        r = close_output(run, r, &error);
     } else {
         code = CURLE_WRITE_ERROR;
     }
@@ -428,12 +416,11 @@ static int begin(struct run *run, struct error *error)
     if (!options->authorities)
         options->authorities = getenv("SSL_CERT_FILE"); /* as OpenSSL has it elsewhere */
     run->show = (struct get_show){.given = given, .terminal = isatty(STDERR_FILENO)};
-    run->with_headers = given->headers_file != NULL;
     return get_new(options, &events, &run->get, error);
 }
 
 /* The status of the last URL that failed. */
-static int fetch_all(struct run *run, char **words, int count)
+static int fetch_each(struct run *run, char **words, int count)
 {
     const struct option_list *urls = &run->given->urls;
     int status = EXIT_DONE;
@@ -445,6 +432,25 @@ static int fetch_all(struct run *run, char **words, int count)
             break;
     }
     return status;
+}
+
+/* The file of -D is one for all of them. */
+static int fetch_all(struct run *run, char **words, int count)
+{
+    struct error error = {.column = ERROR_NO_COLUMN};
+    const char *path = run->given->headers_file;
+    if (!path)
+        return fetch_each(run, words, count);
+    int r = output_open(&run->headers, path, false, &error);
+    run->with_headers = r == 0;
+    int status = r == 0 ? fetch_each(run, words, count) : 0;
+    if (r == 0)
+        r = output_finish(&run->headers, &error);
+    if (run->with_headers)
+        output_release(&run->headers);
+    if (r < 0)
+        complain(run, r, CURLE_WRITE_ERROR, &error);
+    return r < 0 && !status ? exit_status(run, r, CURLE_WRITE_ERROR) : status;
 }
 
 static int run_words(struct run *run, char **words, int count)

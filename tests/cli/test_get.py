@@ -105,6 +105,9 @@ class Pages(GetTest):
         file = directory(self) / "headers"
         self.expect(fetch("-D", file, f"{self.web.plain}/"), 0, self.index)
         self.assertRegex(file.read_bytes(), rb"^HTTP/1\.1 200 OK\r\n")
+        self.expect(fetch("-D", file, f"{self.web.plain}/empty", f"{self.web.plain}/fails"), 0)
+        self.assertRegex(file.read_bytes(), rb"^HTTP/1\.1 204 (?s:.*)\nHTTP/1\.1 503 ")
+        self.expect(fetch("-D", "/nowhere/x", f"{self.web.plain}/"), 3, b"", "/nowhere/x")
 
     def test_fail(self):
         self.expect(fetch(f"{self.web.plain}/fails"), 0, b"not today\n")
@@ -188,6 +191,9 @@ class Pages(GetTest):
                 done = fetch("-k", "--json", *words, f"{url}/")
                 (record,) = records.parse(done.stdout.decode())
                 self.assertEqual(record["http_version"], version)
+        cleartext = Nginx(self, " http2").plain
+        (record,) = records.parse(run("get", "--http2-prior-knowledge", "--json", cleartext).stdout)
+        self.assertEqual((record["http_version"], record["status"]), ("2", 200))
         self.assertIn("> GET / HTTP/1.0", fetch("-v0", f"{self.web.plain}/").stderr.decode())
 
     def test_a_name_that_leads_elsewhere(self):

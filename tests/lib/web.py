@@ -35,9 +35,11 @@ location = /private { auth_basic us; auth_basic_user_file %(folder)s/users; alia
 
 class Nginx:
     """nginx on 127.0.0.1 and ::1, `plain` and `secure` being the URLs of its two ports without a
-    path. Files in `folder`: index.html, big, packed.txt. It writes what is PUT into /put/."""
+    path. `protocol`: " http2" makes the plain one speak HTTP/2 alone. Files in `folder`: index.html,
+    big, packed.txt."""
 
-    def __init__(self, test):
+    def __init__(self, test, protocol=""):
+        self.protocol = protocol
         self.folder = directory(test)
         self.certificate = Certificate(self.folder)
         self.port, self.tls_port = free_port(), free_port()
@@ -48,7 +50,6 @@ class Nginx:
         (self.folder / "index.html").write_text(self.index)
         (self.folder / "packed.txt").write_text("again and " * 1000)
         (self.folder / "big").write_bytes(self.big)
-        (self.folder / "put").mkdir()
         (self.folder / "users").write_text("somebody:{PLAIN}secret\n")
         config = self.folder / "nginx.conf"
         config.write_text(self._config(), encoding="utf-8")
@@ -64,7 +65,7 @@ class Nginx:
         user = "user root;\n" if os.geteuid() == 0 else ""
         pages = PAGES % {"folder": folder, "port": self.port, "tls_port": self.tls_port}
         listens = "".join(
-            f"listen {host}:{self.port}; listen {host}:{self.tls_port} ssl http2;\n"
+            f"listen {host}:{self.port}{self.protocol}; listen {host}:{self.tls_port} ssl http2;\n"
             for host in ("127.0.0.1", "[::1]")
         )
         return (
