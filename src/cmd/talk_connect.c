@@ -2,8 +2,7 @@
 #include "cmd/talk_connect.h"
 
 #include "cmd/talk_conversation.h"
-
-#include <string.h>
+#include "cmd/talk_replay.h"
 #include "cmd/telnet_terminal.h"
 
 #include <errno.h>
@@ -144,7 +143,7 @@ static void dialled(void *user, struct channel *channel, const struct peer *loca
         return;
     }
     view_connection(connecting, channel, local, remote);
-    if (talk_stdio(talk, &standard)) {
+    if (talk_local(talk, channel, &standard)) {
         channel_free(channel, true);
         talk_stop(talk, EXIT_TROUBLE);
     } else if (talk->options->telnet && begin_telnet(connecting, &standard, &channel)) {

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cmd/talk_conversation.h"
+#include "cmd/talk_replay.h"
 #include "talk/channel_http.h"
 #include "talk/hub.h"
 #include "talk/program.h"
@@ -158,7 +159,7 @@ static int find_answerer(struct visitor *visitor, const struct arrival *arrival,
         return start_program(visitor, arrival, ret_local, error);
     int failed = talk->options->http ? channel_http_new(&arrival->remote, &arrival->local,
                                                         print_request, listening, ret_local)
-                                     : talk_stdio(talk, ret_local);
+                                     : talk_local(talk, arrival->channel, ret_local);
     return failed ? error_set(error, -failed, "%s", strerror(-failed)) : 0;
 }
 
@@ -423,8 +424,9 @@ int talk_listen(const struct command *command, const struct talk_options *option
         command_complain(command, &error);
         return EXIT_USAGE;
     }
-    int status = talk_begin(talk, command, &listening.options,
-                            listening.endpoint.kind == ENDPOINT_TLS ? TALK_TLS_SERVER : 0);
+    int status =
+        talk_begin(talk, command, &listening.options,
+                   TALK_ACCEPTS | (listening.endpoint.kind == ENDPOINT_TLS ? TALK_TLS_SERVER : 0u));
     if (status >= 0) {
         free(listening.program);
         return status;

@@ -79,6 +79,12 @@ int talk_options_check(const struct talk_options *options, struct error *error)
         {options->hex && options->json, "--hex", "--json"},
         {options->send_only && options->receive_only, "--send-only", "--recv-only"},
         {options->insecure && options->authorities, "--insecure", "--ca"},
+        {options->replay && options->keep, "--replay", "--keep"},
+        {options->replay && hub, "--replay", hub_name},
+        {options->replay && options->http, "--replay", "--http"},
+        {options->replay && program, "--replay", program_name},
+        {options->replay && options->send_only, "--replay", "--send-only"},
+        {options->replay && options->receive_only, "--replay", "--recv-only"},
     };
     for (size_t i = 0; i < sizeof(conflicts) / sizeof(conflicts[0]); i++)
         if (conflicts[i].both)
@@ -242,6 +248,14 @@ const struct option talk_content_options[] = {
      .help = "write what is said, with times, to FILE, as JSON Lines",
      .kind = OPTION_TEXT,
      .offset = FIELD(record),
+     .words = "@file"},
+    {.names = "--replay",
+     .argument = "FILE",
+     .help = "instead of standard input, say again what this side said in a record: who connects, "
+             "the words of the one who did, who listens, those of the other; each once as much was "
+             "heard as then. FILE is one of --record, '-' standard input",
+     .kind = OPTION_TEXT,
+     .offset = FIELD(replay),
      .words = "@file"},
     {.names = "-i --interval",
      .argument = "TIME",

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cmd/confine.h"
+#include "cmd/talk_replay.h"
 #include "net/service.h"
 #include "net/target.h"
 
@@ -331,7 +332,7 @@ struct listener_options talk_listener_options_of(const struct talk *talk,
 int talk_stdio(struct talk *talk, struct channel **ret_channel)
 {
     const struct talk_options *options = talk->options;
-    int in = options->receive_only ? -1 : STDIN_FILENO;
+    int in = options->receive_only || options->replay ? -1 : STDIN_FILENO;
     int out = talk->view.has_screen || options->send_only ? -1 : STDOUT_FILENO;
     int failed = channel_stdio_new(talk->loop, in, out, ret_channel);
     if (failed == -EBADF) /* `<&-` is an input at its end */
@@ -372,6 +373,7 @@ static void talk_release(struct talk *talk)
     free(talk->proxy.text);
     address_set_release(&talk->allow);
     address_set_release(&talk->deny);
+    replay_release(&talk->replay);
     pipes_release(&talk->pipes);
     loop_free(talk->loop);
 }
@@ -391,14 +393,14 @@ static int refuse_tls(const struct talk_options *options, struct error *error)
 }
 
 int talk_begin(struct talk *talk, const struct command *command, const struct talk_options *options,
-               unsigned tls)
+               unsigned needs)
 {
     struct error error = {0};
     *talk = (struct talk){.command = command,
                           .options = options,
                           .chatty = !options->quiet && (options->verbose || isatty(STDERR_FILENO))};
     int failed = talk_options_check(options, &error);
-    if (!failed && !tls && !options->netcat)
+    if (!failed && !(needs & (TALK_TLS_CLIENT | TALK_TLS_SERVER)) && !options->netcat)
         failed = refuse_tls(options, &error);
     if (!failed && options->proxy)
         failed = proxy_parse(options->proxy, PROXY_NONE, &talk->proxy, &error);
@@ -406,6 +408,9 @@ int talk_begin(struct talk *talk, const struct command *command, const struct ta
         failed = make_set(&options->allow, &talk->allow, &error);
     if (!failed)
         failed = make_set(&options->deny, &talk->deny, &error);
+    if (!failed) /* before --record empties a file, which may be the same, and signals are taken */
+        failed =
+            talk_replay_load(talk, needs & TALK_ACCEPTS ? REPLAY_ACCEPTED : REPLAY_DIALLED, &error);
     if (!failed) {
         failed = loop_new(&talk->loop);
         if (!failed)
@@ -416,7 +421,7 @@ int talk_begin(struct talk *talk, const struct command *command, const struct ta
             error_set(&error, -failed, "cannot begin: %s", strerror(-failed));
     }
     if (!failed)
-        failed = make_tls(talk, tls, &error);
+        failed = make_tls(talk, needs, &error);
     if (!failed)
         failed = talk_view_open(&talk->view, options, &error);
     if (!failed)

@@ -7,6 +7,7 @@
 #include "net/address_set.h"
 #include "talk/dial.h"
 #include "talk/listener.h"
+#include "talk/replay.h"
 
 struct talk {
     const struct command *command;
@@ -17,8 +18,9 @@ struct talk {
     struct tls *client, *server; /* NULL: not asked for */
     struct proxy_address proxy;
     struct address_set allow, deny;
-    bool chatty; /* says what happens: -v, or a person looks at standard error */
-    int status;  /* what the program exits with */
+    struct replay replay; /* of --replay */
+    bool chatty;          /* says what happens: -v, or a person looks at standard error */
+    int status;           /* what the program exits with */
 
     /* A signal came: SIGINT, SIGTERM, SIGHUP, SIGUSR1 or SIGWINCH. Returns true when it has been
      * dealt with; else SIGINT, SIGTERM and SIGHUP end the program and the others are passed over.
@@ -27,10 +29,11 @@ struct talk {
     void *user;
 };
 
-/* Which TLS contexts are made. */
-enum talk_tls {
+/* Which TLS contexts are made, and which side --replay plays. */
+enum talk_needs {
     TALK_TLS_CLIENT = 1,
     TALK_TLS_SERVER = 2,
+    TALK_ACCEPTS = 4, /* the side that is called; else the one that calls */
 };
 
 /* Checks the options and makes what they ask for. Returns -1 when the command goes on, or an exit
