@@ -8,7 +8,7 @@ import pathlib
 import statistics
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "lib"))
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "lib"))
 # pylint: disable=wrong-import-position
 import scan_report
 from lab import Lab

@@ -12,7 +12,7 @@ from measure import NOISE_MAXIMUM, Failure, machine_noise
 from namespaces import Namespace
 from peers import Entrant
 from scenario import Scenario
-from talk_run import Stage, adopt, answer, descendants, files_allowed, load_program, memory
+from stage import Stage, adopt, answer, descendants, files_allowed, load_program, memory
 
 PORT = 7000  # of the receiver, or of the relay
 TARGET = 7001  # behind the relay

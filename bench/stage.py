@@ -192,15 +192,15 @@ def descendants(pid):
 
 def memory(pid):
     """(what is resident now, the most that was) of a process and all below it, in bytes."""
-    now = most = 0
+    fields = {"VmRSS": 0, "VmHWM": 0}
     for each in descendants(pid):
         try:
             text = pathlib.Path(f"/proc/{each}/status").read_text(encoding="ascii")
         except OSError:
             continue
-        now += 1024 * int(re.search(r"^VmRSS:\s+(\d+)|$", text, re.M).group(1) or 0)
-        most += 1024 * int(re.search(r"^VmHWM:\s+(\d+)|$", text, re.M).group(1) or 0)
-    return now, most
+        for name, value in re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB", text, re.M):
+            fields[name] += 1024 * int(value)
+    return fields["VmRSS"], fields["VmHWM"]
 
 
 def answer(process, output, what):
