@@ -148,10 +148,14 @@ void loop_timer_clear(struct loop *loop, struct timer *timer)
         timer_settle(loop, last, place);
 }
 
+/* No more than were set at first: one that sets itself to a time that has come already waits until
+ * the descriptors have been looked at again. */
 static void call_timers(struct loop *loop)
 {
-    while (!loop->stopped && loop->timer_count && loop->timers[1]->time <= loop->now) {
+    for (uint32_t most = loop->timer_count; !loop->stopped && most && loop->timer_count; most--) {
         struct timer *timer = loop->timers[1];
+        if (timer->time > loop->now)
+            return;
         loop_timer_clear(loop, timer);
         timer->due(timer);
     }
@@ -220,14 +224,14 @@ int loop_signals(struct loop *loop, const sigset_t *set,
     if (fd < 0)
         return -errno;
     if (loop->signals.fd < 0) {
-        loop->signals = (struct watch){.fd = fd, .ready = take_signals};
-        int failed = loop_watch(loop, &loop->signals, EPOLLIN);
-        if (failed) {
+        /* Not edge-triggered: signals that are left when the loop is stopped are told later. */
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = &loop->signals};
+        if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
+            int code = errno;
             close(fd);
-            loop->signals.fd = -1;
-            return failed;
+            return -code;
         }
-        loop->watches--;
+        loop->signals = (struct watch){.fd = fd, .ready = take_signals};
     }
     loop->signalled = signalled;
     loop->signals_user = user;
@@ -241,6 +245,7 @@ const sigset_t *loop_child_mask(const struct loop *loop)
 
 /* ---- the loop ---- */
 
+/* An event is said once: those that are left when the loop is stopped are kept for its next run. */
 static void call_watches(struct loop *loop)
 {
     while (!loop->stopped && loop->batch_next < loop->batch_count) {
@@ -249,7 +254,6 @@ static void call_watches(struct loop *loop)
         if (watch)
             watch->ready(watch, event->events);
     }
-    loop->batch_next = loop->batch_count = 0;
 }
 
 /* How long to wait, in milliseconds: rounded up, so that a timer is due when it is over. */
@@ -270,6 +274,7 @@ int loop_run(struct loop *loop)
 {
     loop->stopped = false;
     loop->now = clock_monotonic();
+    call_watches(loop);
     while (!loop->stopped && (loop->watches || loop->timer_count || loop->tasks)) {
         int count = epoll_wait(loop->epoll, loop->batch, BATCH, wait_time(loop));
         if (count < 0 && errno != EINTR)
