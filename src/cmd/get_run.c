@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "cmd/confine.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -478,10 +479,15 @@ int get_run(const struct command *command, struct get_given *given, int argc, ch
 {
     struct run run = {.command = command, .given = given, .stop = -1};
     const struct option *const tables[] = {command->options, NULL};
+    struct error error = {0};
     int count;
     int status = command_parse(command, argc, argv, given, &count);
     if (status < 0) {
-        status = run_words(&run, argv, count);
+        status = confine_lightly(CONFINEMENT_KEEPS_PATHS, &error) < 0
+                     ? EXIT_TROUBLE
+                     : run_words(&run, argv, count);
+        if (error.code)
+            command_complain(command, &error);
         options_release(tables, given);
     }
     if (run.stop >= 0)
