@@ -24,6 +24,7 @@ struct loop {
     uint32_t timer_count, timer_capacity;
 
     struct task *tasks, **tasks_end;
+    struct task mark; /* behind those that run in this turn */
 
     struct watch signals; /* fd -1: none */
     void (*signalled)(void *user, const struct signalfd_siginfo *info);
@@ -44,6 +45,7 @@ int loop_new(struct loop **ret_loop)
     }
     loop->now = clock_monotonic();
     loop->tasks_end = &loop->tasks;
+    loop->mark.run = run_nothing;
     loop->signals.fd = -1;
     sigprocmask(SIG_SETMASK, NULL, &loop->child_mask);
     *ret_loop = loop;
@@ -194,16 +196,15 @@ static void run_nothing(struct task *task)
 
 static void call_tasks(struct loop *loop)
 {
-    struct task mark = {.run = run_nothing};
     if (!loop->tasks)
         return;
-    loop_defer(loop, &mark);
-    while (!loop->stopped && loop->tasks != &mark) {
+    loop_defer(loop, &loop->mark);
+    while (!loop->stopped && loop->tasks != &loop->mark) {
         struct task *task = loop->tasks;
         loop_cancel(loop, task);
         task->run(task);
     }
-    loop_cancel(loop, &mark);
+    loop_cancel(loop, &loop->mark);
 }
 
 /* ---- signals ---- */
