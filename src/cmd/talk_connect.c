@@ -94,13 +94,13 @@ static int begin_telnet(struct connecting *connecting, struct channel **standard
         .quit = quit,
         .context = connecting,
     };
-    if ((*standard)->terminal && connecting->escape >= 0)
-        talk_say(talk, "Escape character is '%s'.",
-                 telnet_escape_format(connecting->escape, escape));
     int failed =
         telnet_terminal_begin(talk->loop, &telnet, standard, remote, &connecting->terminal);
     if (failed)
         command_warn(talk->command, "cannot begin with telnet: %s", strerror(-failed));
+    else if (connecting->terminal && connecting->escape >= 0)
+        talk_say(talk, "Escape character is '%s'.",
+                 telnet_escape_format(connecting->escape, escape));
     talk->signalled = signalled;
     talk->user = connecting;
     return failed;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define CHUNK_SIZE                                                                                 \
     ((size_t)16 << 10)              /* taken from the lower channel, or from the user, at once     \
@@ -554,6 +555,10 @@ int channel_telnet_new(struct loop *loop, struct channel *lower,
     }
     lower->ready = lower_ready;
     lower->user = self;
+    /* The mark of a synch (RFC 854) is TCP's urgent byte, which would not be in the stream. */
+    const int yes = 1;
+    if (lower->splice_in >= 0)
+        setsockopt(lower->splice_in, SOL_SOCKET, SO_OOBINLINE, &yes, sizeof(yes));
     loop_defer(loop, &self->start);
     *ret_channel = &self->channel;
     return 0;
