@@ -45,7 +45,6 @@ int loop_new(struct loop **ret_loop)
     }
     loop->now = clock_monotonic();
     loop->tasks_end = &loop->tasks;
-    loop->mark.run = run_nothing;
     loop->signals.fd = -1;
     sigprocmask(SIG_SETMASK, NULL, &loop->child_mask);
     *ret_loop = loop;
@@ -198,6 +197,7 @@ static void call_tasks(struct loop *loop)
 {
     if (!loop->tasks)
         return;
+    loop->mark.run = run_nothing;
     loop_defer(loop, &loop->mark);
     while (!loop->stopped && loop->tasks != &loop->mark) {
         struct task *task = loop->tasks;
