@@ -4,12 +4,12 @@
 #include "base/buffer.h"
 #include "cmd/command.h"
 
-#define PORTHOLE_SUMMARY "find out which network ports are open, and how that is known"
+#define PORTHOLE_SUMMARY "network ports from both sides: scan them, talk to them, be one"
 
 #define PORTHOLE_DESCRIPTION                                                                       \
-    "porthole asks the ports of one host or of many and says of each whether it is open, closed "  \
-    "or filtered, with the evidence: what came back, from whom, after how many tries and how "     \
-    "long."
+    "porthole scans the ports of one host or of many and says of each whether it is open, closed " \
+    "or filtered, and how it knows. It talks to ports, listens as one, and joins two: TCP, UDP, "  \
+    "TLS and Unix sockets."
 
 /* The rows that a command takes, its own and then the common ones: the one after `row`, the first
  * for NULL, or NULL after the last. With a NULL command the common ones alone. */
