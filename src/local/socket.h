@@ -32,9 +32,15 @@ enum socket_state {
     SOCKET_LAST_ACK,
     SOCKET_LISTEN,
     SOCKET_CLOSING,
-    SOCKET_NEW_SYN_RECV, /* a request that is not yet a socket; shown as SYN_RECV */
+    SOCKET_NEW_SYN_RECV, /* the kernel's own, for requests; it tells of them as SYN_RECV */
+    SOCKET_BOUND, /* TCP that has a port, but neither listens nor is connected; since Linux 6.8 */
     SOCKET_STATES,
 };
+
+/* Sets of states. ss's `-a` is without SOCKET_BOUND. */
+#define SOCKET_STATE_BIT(state) (UINT32_C(1) << (state))
+#define SOCKET_EVERY_STATE (SOCKET_STATE_BIT(SOCKET_STATES) - 2)
+#define SOCKET_USUAL_STATES (SOCKET_EVERY_STATE & ~SOCKET_STATE_BIT(SOCKET_BOUND))
 
 enum socket_timer {
     SOCKET_TIMER_OFF,
@@ -57,33 +63,32 @@ struct socket_tcp {
     uint64_t last_sent_ms, last_received_ms; /* ago */
 };
 
-/* Kept small: a machine may have hundreds of thousands. */
+/* Two cache lines of 64 bytes: a machine may have hundreds of thousands. */
 struct socket_entry {
-    uint8_t kind;        /* enum socket_kind */
-    uint8_t state;       /* enum socket_state */
-    uint8_t family;      /* enum address_family; ADDRESS_NONE for Unix sockets */
-    uint8_t timer;       /* enum socket_timer */
-    uint8_t retransmits; /* of the timer's cause */
-    uint8_t shutdown;    /* bits of RCV_SHUTDOWN (1) and SEND_SHUTDOWN (2), where known */
-    bool v6only;         /* an IPv6 wildcard that does not take IPv4 */
-    bool has_inode;      /* false in TIME_WAIT and SYN_RECV: nobody holds it */
-    uint16_t local_port, remote_port; /* RAW: `local_port` is the protocol's number */
-    uint32_t interface;               /* bound to it; 0: none */
-    uint32_t uid;                     /* of who made it */
-    uint32_t timer_ms;                /* until the timer is due */
-    uint32_t receive_queue,
-        send_queue; /* bytes; LISTEN: connections that wait, and the most that may */
-    uint32_t mark;
-    uint32_t space;          /* which network namespace: index into struct socket_list */
-    uint32_t inode;          /* 0: none */
-    uint64_t cookie;         /* identifies it as long as the machine runs; 0: not known */
-    uint64_t cgroup;         /* identity of its control group; 0: not known */
-    uint32_t peer_inode;     /* of a connected Unix socket; 0: none */
-    uint128_t local, remote; /* addresses' values (net/address.h); IPv4-mapped IPv6 sockets are IPv6
-                                here, and `mapped` */
+    uint128_t local, remote; /* addresses' values (net/address.h) */
+    uint8_t kind;            /* enum socket_kind */
+    uint8_t state;           /* enum socket_state */
+    uint8_t family;          /* enum address_family; ADDRESS_NONE for Unix sockets */
+    uint8_t timer;           /* enum socket_timer */
+    uint8_t retransmits;     /* of the timer's cause */
+    uint8_t shutdown;        /* bits of RCV_SHUTDOWN (1) and SEND_SHUTDOWN (2), where known */
+    bool v6only;             /* an IPv6 socket that does not take IPv4, where known */
+    bool has_inode;          /* false in TIME_WAIT and SYN_RECV: nobody holds it */
     bool mapped;             /* an IPv6 socket that talks IPv4: the addresses are IPv4's values */
+    uint16_t local_port, remote_port;   /* RAW: `local_port` is the protocol's number */
+    uint32_t interface;                 /* bound to it; 0: none */
+    uint32_t uid;                       /* of who made it */
+    uint32_t timer_ms;                  /* until the timer is due */
+    uint32_t receive_queue, send_queue; /* bytes; LISTEN: connections that wait, and the most that
+                                           may (0: not known) */
+    uint32_t mark;                      /* 0 also without CAP_NET_ADMIN */
+    uint32_t space;                     /* which network namespace: index into struct socket_list */
+    uint32_t inode;                     /* 0: none */
+    uint32_t peer_inode;                /* of a connected Unix socket; 0: none */
+    uint64_t cookie;  /* identifies it as long as the machine runs; 0: not known */
+    uint64_t cgroup;  /* identity of its control group; 0: not known */
     const char *path; /* of a Unix socket, in the list's arena; "@name" is abstract; NULL: none.
-                         Any bytes but NUL: escape it */
+                         Any bytes but NUL, in whose place "@" stands: escape it */
     const struct socket_tcp *tcp; /* in the list's arena; NULL: not asked for, or none */
 };
 
@@ -91,11 +96,16 @@ struct socket_entry {
 struct address socket_local(const struct socket_entry *entry);
 struct address socket_remote(const struct socket_entry *entry);
 
+/* Sees whether an IPv6 socket talks IPv4: one of its addresses is IPv4's, and the other one is,
+ * too, or is not set. Then it becomes `mapped`. */
+void socket_entry_unmap(struct socket_entry *entry);
+
 const char *socket_kind_name(enum socket_kind kind); /* "tcp", "u_str" … as ss has them */
 const char *
 socket_state_name(enum socket_state state); /* "LISTEN", "TIME_WAIT" … as RFC 9293 and netstat */
 
-/* By name, any case, with "-" or "_", also ss's ("estab", "listening", "time-wait", "unconn").
+/* By name, any case, with "-" or "_" or neither, also ss's ("estab", "listening", "unconn") and the
+ * RFC's ("SYN-RECEIVED", "FIN-WAIT-1").
  * Returns 0 or -EINVAL. */
 int socket_state_parse(const char *name, size_t length, enum socket_state *ret_state);
 
@@ -111,6 +121,7 @@ struct socket_list {
     size_t count, capacity;
     struct socket_space *spaces; /* [0] is our own */
     size_t space_count;
+    uint32_t refused; /* bits of enum socket_kind of which we had no right to hear */
     struct arena arena;
 };
 

@@ -1,0 +1,331 @@
+/* Recordings of the kernel's answers: writing them, and listing what they hold. */
+#include "local/diag_tape.h"
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/output.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char heading[] = "porthole sockets ";
+static const char first_line[] = "porthole sockets 1\n";
+
+enum {
+    LINE_SIZE = sizeof(first_line) - 1,
+    ORDER_SIZE = sizeof(uint32_t),
+    HEADER_SIZE = LINE_SIZE + ORDER_SIZE + sizeof(uint64_t),
+    RECORD_SIZE = 2 * sizeof(uint32_t),
+    PUMP_AT = 1 << 20,
+    FAMILIES = ADDRESS_IPV6 + 1,
+};
+
+#define ORDER UINT32_C(0x01020304)
+#define LIMIT ((size_t)1 << 30) /* bytes; ten million sockets */
+
+struct diag_tape {
+    bool written;
+    struct output output;
+    struct buffer file;
+    const char *bytes; /* of `file`, or the caller's */
+    size_t length;
+    uint64_t time;
+};
+
+bool diag_tape_is_written(const struct diag_tape *tape)
+{
+    return tape && tape->written;
+}
+
+bool diag_tape_is_read(const struct diag_tape *tape)
+{
+    return tape && !tape->written;
+}
+
+uint64_t diag_tape_time(const struct diag_tape *tape)
+{
+    return tape->time;
+}
+
+/* ---- records ---- */
+
+void diag_tape_put(struct diag_tape *tape, enum tape_record type, const void *bytes, size_t length)
+{
+    if (!diag_tape_is_written(tape))
+        return;
+    const uint32_t header[2] = {type, (uint32_t)length};
+    buffer_add(&tape->output.pending, header, sizeof(header));
+    if (length > 0)
+        buffer_add(&tape->output.pending, bytes, length);
+    if (tape->output.pending.length > PUMP_AT)
+        output_pump(&tape->output);
+}
+
+bool diag_tape_next(const struct diag_tape *tape, size_t *at, uint32_t *ret_type,
+                    const char **ret_bytes, size_t *ret_length)
+{
+    uint32_t header[2];
+    const size_t start = *at != 0 ? *at : HEADER_SIZE;
+    if (start > tape->length || tape->length - start < RECORD_SIZE)
+        return false;
+    memcpy(header, tape->bytes + start, sizeof(header));
+    if (header[1] > tape->length - start - RECORD_SIZE)
+        return false;
+    *at = start + RECORD_SIZE + header[1];
+    *ret_type = header[0];
+    *ret_bytes = tape->bytes + start + RECORD_SIZE;
+    *ret_length = header[1];
+    return true;
+}
+
+/* ---- opening and closing ---- */
+
+/* Is it a recording, and all of it? */
+static int tape_check(struct diag_tape *tape, const char *name, struct error *error)
+{
+    uint32_t order = 0, type = 0;
+    if (tape->length < sizeof(heading) - 1 ||
+        memcmp(tape->bytes, heading, sizeof(heading) - 1) != 0)
+        return error_set(error, EBADMSG, "'%s' is not a recording of sockets", name);
+    if (tape->length >= LINE_SIZE && memcmp(tape->bytes, first_line, LINE_SIZE) != 0)
+        return error_set(error, EBADMSG, "'%s' was recorded by another version of porthole", name);
+    if (tape->length >= HEADER_SIZE)
+        memcpy(&order, tape->bytes + LINE_SIZE, sizeof(order));
+    if (order != 0 && order != ORDER)
+        return error_set(error, EBADMSG, "'%s' was recorded on a machine of another byte order",
+                         name);
+    if (order != 0)
+        memcpy(&tape->time, tape->bytes + LINE_SIZE + ORDER_SIZE, sizeof(tape->time));
+    size_t at = 0, length = 0;
+    const char *bytes = NULL;
+    bool complete = false;
+    while (order != 0 && !complete && diag_tape_next(tape, &at, &type, &bytes, &length))
+        complete = type == TAPE_END;
+    if (!complete)
+        return error_set(error, EBADMSG, "'%s' is cut off: it was not recorded to its end", name);
+    tape->length = at; /* what comes behind the end is not ours */
+    return 0;
+}
+
+static int tape_start(struct diag_tape *tape, const char *path, struct error *error)
+{
+    const uint32_t order = ORDER;
+    tape->time = clock_wall();
+    tape->written = true;
+    const int code = output_open(&tape->output, path, true, error);
+    buffer_add(&tape->output.pending, first_line, LINE_SIZE);
+    buffer_add(&tape->output.pending, &order, sizeof(order));
+    buffer_add(&tape->output.pending, &tape->time, sizeof(tape->time));
+    return code;
+}
+
+static int tape_load(struct diag_tape *tape, const char *path, struct error *error)
+{
+    const int code = file_read(path, LIMIT, &tape->file, error);
+    if (code != 0)
+        return code;
+    tape->bytes = tape->file.data;
+    tape->length = tape->file.length;
+    return tape_check(tape, path, error);
+}
+
+static void tape_free(struct diag_tape *tape)
+{
+    buffer_release(&tape->file);
+    free(tape);
+}
+
+int diag_tape_open(const char *path, bool write, struct diag_tape **ret_tape, struct error *error)
+{
+    struct diag_tape *tape = calloc(1, sizeof(*tape));
+    if (!tape)
+        return error_set(error, ENOMEM, "no memory for a recording");
+    const int code = write ? tape_start(tape, path, error) : tape_load(tape, path, error);
+    if (code != 0) {
+        buffer_release(&tape->output.pending);
+        tape_free(tape);
+        return code;
+    }
+    *ret_tape = tape;
+    return 0;
+}
+
+int diag_tape_open_bytes(const void *bytes, size_t length, const char *name,
+                         struct diag_tape **ret_tape, struct error *error)
+{
+    struct diag_tape *tape = calloc(1, sizeof(*tape));
+    if (!tape)
+        return error_set(error, ENOMEM, "no memory for a recording");
+    tape->bytes = bytes;
+    tape->length = length;
+    const int code = tape_check(tape, name, error);
+    if (code != 0)
+        tape_free(tape);
+    else
+        *ret_tape = tape;
+    return code;
+}
+
+int diag_tape_close(struct diag_tape *tape, struct error *error)
+{
+    int code = 0;
+    if (!tape)
+        return 0;
+    if (tape->written) {
+        diag_tape_put(tape, TAPE_END, NULL, 0);
+        code = output_finish(&tape->output, error);
+        output_release(&tape->output);
+    }
+    tape_free(tape);
+    return code;
+}
+
+void diag_tape_discard(struct diag_tape *tape)
+{
+    if (!tape)
+        return;
+    if (tape->written)
+        output_release(&tape->output);
+    tape_free(tape);
+}
+
+/* ---- network namespaces ---- */
+
+struct taped_space {
+    uint64_t inode;
+    uint32_t own;
+    char name[sizeof((struct socket_space){0}.name)];
+};
+
+enum { SPACE_SIZE = sizeof(uint64_t) + sizeof(uint32_t) };
+
+void diag_tape_put_space(struct diag_tape *tape, const struct socket_space *space)
+{
+    struct taped_space taped = {.inode = space->inode, .own = space->own};
+    const size_t length = strnlen(space->name, sizeof(space->name));
+    memcpy(taped.name, space->name, length);
+    diag_tape_put(tape, TAPE_SPACE, &taped, SPACE_SIZE + length);
+}
+
+static int space_add(struct socket_list *list, const char *bytes, size_t length)
+{
+    struct taped_space taped = {0};
+    struct socket_space *spaces =
+        reallocarray(list->spaces, list->space_count + 1, sizeof(*spaces));
+    if (!spaces)
+        return -ENOMEM;
+    list->spaces = spaces;
+    if (length > SPACE_SIZE + sizeof(taped.name) - 1)
+        length = SPACE_SIZE + sizeof(taped.name) - 1;
+    memcpy(&taped, bytes, length);
+    struct socket_space *space = &spaces[list->space_count++];
+    *space = (struct socket_space){.inode = taped.inode, .own = taped.own != 0};
+    memcpy(space->name, taped.name, sizeof(space->name));
+    return 0;
+}
+
+int diag_tape_spaces(const struct diag_tape *tape, struct socket_list *list)
+{
+    uint32_t type = 0;
+    const char *bytes = NULL;
+    size_t length = 0;
+    for (size_t at = 0; diag_tape_next(tape, &at, &type, &bytes, &length);) {
+        const int code =
+            type == TAPE_SPACE && length >= SPACE_SIZE ? space_add(list, bytes, length) : 0;
+        if (code != 0)
+            return code;
+    }
+    return 0;
+}
+
+/* ---- listing ---- */
+
+/* Where a listing of a tape is. */
+struct replay {
+    const struct diag_query *query;
+    uint32_t space;
+    struct socket_list *list;
+    struct error *error;
+    struct tape_question question;
+    bool wanted;                       /* what follows the question */
+    bool seen[SOCKET_KINDS][FAMILIES]; /* asked once: a later listing is another one */
+    size_t mark;                       /* what was listed before the question */
+    struct diag_progress progress;
+    bool incomplete;
+};
+
+/* The question before is done. */
+static void replay_settle(struct replay *replay)
+{
+    if (replay->wanted && replay->progress.interrupted)
+        replay->incomplete = true;
+    replay->progress = (struct diag_progress){0};
+    replay->mark = replay->list->count;
+}
+
+static void replay_question(struct replay *replay, const char *bytes, size_t length)
+{
+    struct tape_question *question = &replay->question;
+    replay_settle(replay);
+    replay->wanted = false;
+    if (length < sizeof(*question))
+        return;
+    memcpy(question, bytes, sizeof(*question));
+    if (question->space != replay->space || question->kind >= SOCKET_KINDS ||
+        question->family >= FAMILIES)
+        return;
+    bool *seen = &replay->seen[question->kind][question->family];
+    replay->wanted = !*seen;
+    *seen = true;
+}
+
+static int replay_text(const struct replay *replay, const char *bytes, size_t length)
+{
+    const size_t name = strnlen(bytes, length);
+    if (name == length)
+        return error_set(replay->error, EBADMSG, "a recorded file of /proc/net has no name");
+    return procnet_read(bytes + name + 1, length - name - 1, bytes, replay->query, replay->space,
+                        replay->list, replay->error);
+}
+
+static int replay_record(struct replay *replay, uint32_t type, const char *bytes, size_t length)
+{
+    if (type == TAPE_QUESTION)
+        replay_question(replay, bytes, length);
+    if (!replay->wanted)
+        return 0;
+    switch (type) {
+    case TAPE_MESSAGES:
+        return diag_read(bytes, length, (enum socket_kind)replay->question.kind, replay->query,
+                         replay->space, replay->list, &replay->progress, replay->error);
+    case TAPE_AGAIN:
+        replay->list->count = replay->mark;
+        replay->progress = (struct diag_progress){0};
+        return 0;
+    case TAPE_REFUSED:
+        replay->list->refused |= SOCKET_KIND_BIT(replay->question.kind);
+        return 0;
+    case TAPE_TEXT:
+        return replay_text(replay, bytes, length);
+    default:
+        return 0;
+    }
+}
+
+int diag_tape_list(const struct diag_tape *tape, const struct diag_query *query, uint32_t space,
+                   struct socket_list *list, struct error *error)
+{
+    struct replay replay = {.query = query, .space = space, .list = list, .error = error};
+    uint32_t type = 0;
+    const char *bytes = NULL;
+    size_t length = 0;
+    for (size_t at = 0; diag_tape_next(tape, &at, &type, &bytes, &length);) {
+        const int code = replay_record(&replay, type, bytes, length);
+        if (code != 0)
+            return code;
+    }
+    replay_settle(&replay);
+    return replay.incomplete;
+}
