@@ -106,10 +106,9 @@ static void conversation_over(struct conversation *conversation, enum pair_outco
     struct relay *relay = link->relay;
     for (enum pair_direction i = 0; i < PAIR_DIRECTIONS; i++)
         relay->bytes[i] += conversation->bytes[i];
-    if (relay->talk.view.error.code)
-        talk_stop(&relay->talk, relay->talk.view.broken ? EXIT_SIGNAL + SIGPIPE : EXIT_TROUBLE);
-    else if (outcome == PAIR_FAILED)
+    if (outcome == PAIR_FAILED && !relay->talk.view.error.code)
         link_failed(link, error);
+    talk_check_view(&relay->talk);
     link_departed(link);
 }
 
@@ -210,6 +209,7 @@ static void arrived(void *user, const struct arrival *arrival)
         link->conversation.idle = UDP_PATIENCE;
     arrival->channel->ready = client_waits;
     view_arrival(link, arrival);
+    talk_check_view(&relay->talk);
     refresh_names(relay);
     struct dial_options dial = talk_dial_options_of(&relay->talk, &relay->to);
     if (relay->to_family)
@@ -234,6 +234,7 @@ static void tell(void *user, enum listener_event event, const struct peer *peer,
         talk_tell_listener(&relay->talk, event, peer, channel, error);
     if (event == LISTENER_READY)
         talk_view_listening(&relay->talk.view, peer, talk_protocol(&relay->from));
+    talk_check_view(&relay->talk);
 }
 
 /* ---- beginning and end ---- */
@@ -305,6 +306,8 @@ static int begin(struct relay *relay, const int *inherited, size_t inherited_cou
     listener.sessions = true;
     listener.inherited = inherited;
     listener.inherited_count = inherited_count;
+    talk->told = relay->from.kind != ENDPOINT_UNIX && !relay->from.port && !inherited_count &&
+                 !talk->options->quiet && !talk->options->json;
     if (find_target(relay, &error) < 0) {
         command_complain(talk->command, &error);
         return talk_status_of(&error);

@@ -143,6 +143,7 @@ static void dialled(void *user, struct channel *channel, const struct peer *loca
         return;
     }
     view_connection(connecting, channel, local, remote);
+    talk_check_view(talk);
     if (talk_local(talk, channel, &standard)) {
         channel_free(channel, true);
         talk_stop(talk, EXIT_TROUBLE);

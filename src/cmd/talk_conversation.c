@@ -117,10 +117,9 @@ int conversation_status(const struct conversation *conversation, enum pair_outco
         if (conversation->ours && error->code == EPIPE)
             return EXIT_SIGNAL + SIGPIPE;
         status = conversation->ours ? EXIT_TROUBLE : EXIT_INCOMPLETE;
-        command_warn(talk->command, "%s%s",
-                     conversation->ours && !talk->view.error.code ? "standard input or output: "
-                                                                  : "",
-                     error->message);
+        if (!talk->view.error.code) /* which talk_run() tells of */
+            command_warn(talk->command, "%s%s",
+                         conversation->ours ? "standard input or output: " : "", error->message);
         break;
     }
     if (options->verbose)

@@ -75,10 +75,9 @@ static void conversation_over(struct conversation *conversation, enum pair_outco
     int status = EXIT_DONE;
     if (listening->single)
         status = conversation_status(conversation, outcome, error);
-    else if (outcome == PAIR_FAILED && talk->view.error.code)
-        talk_stop(talk, talk->view.broken ? EXIT_SIGNAL + SIGPIPE : EXIT_TROUBLE);
-    else if (outcome == PAIR_FAILED)
+    else if (outcome == PAIR_FAILED && !talk->view.error.code)
         talk_say(talk, "client %llu: %s", (unsigned long long)conversation->number, error->message);
+    talk_check_view(talk);
     if (visitor->program.pid)
         program_end(&visitor->program, PROGRAM_PATIENCE); /* the rest when it has exited */
     else
@@ -217,6 +216,7 @@ static void hub_left(void *user, uint64_t number, const struct error *error, uin
     talk_say(talk, "client %llu left%s%s; sent %s bytes, received %s", (unsigned long long)number,
              error ? ": " : "", error ? error->message : "", text_grouped(sent, one),
              text_grouped(received, other));
+    talk_check_view(talk);
     listener_departed(listening->listener);
 }
 
@@ -225,8 +225,8 @@ static void hub_observe(void *user, uint64_t number, bool received, const void *
 {
     struct listening *listening = user;
     struct talk *talk = &listening->talk;
-    if (!talk_view_data(&talk->view, number, received ? PAIR_BACK : PAIR_FORTH, bytes, length))
-        talk_stop(talk, talk->view.broken ? EXIT_SIGNAL + SIGPIPE : EXIT_TROUBLE);
+    talk_view_data(&talk->view, number, received ? PAIR_BACK : PAIR_FORTH, bytes, length);
+    talk_check_view(talk);
 }
 
 static void hub_local_ended(void *user)
@@ -311,6 +311,7 @@ static void arrived(void *user, const struct arrival *arrival)
         say_arrival(listening, arrival);
         view_arrival(listening, arrival);
     }
+    talk_check_view(&listening->talk);
     if (listening->single && !everybody)
         listener_close(listening->listener);
     if (!listening->hub)
@@ -327,6 +328,7 @@ static void tell(void *user, enum listener_event event, const struct peer *peer,
     talk_tell_listener(talk, event, peer, channel, error);
     if (event == LISTENER_READY)
         talk_view_listening(&talk->view, peer, talk_protocol(&listening->endpoint));
+    talk_check_view(talk);
 }
 
 /* ---- beginning and end ---- */
@@ -393,6 +395,8 @@ static int begin(struct listening *listening, const int *inherited, size_t inher
     listener.sessions = program;
     listener.inherited = inherited;
     listener.inherited_count = inherited_count;
+    talk->told = listening->endpoint.kind != ENDPOINT_UNIX && !listening->endpoint.port &&
+                 !inherited_count && !options->netcat && !options->quiet && !options->json;
     if (listener_new(talk->loop, &listener, &calls, &listening->listener, &error) < 0) {
         command_complain(talk->command, &error);
         return error.code == EINVAL ? EXIT_USAGE : EXIT_TROUBLE;

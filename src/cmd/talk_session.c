@@ -41,6 +41,12 @@ int talk_status_of(const struct error *error)
     return error->code == EINVAL ? EXIT_USAGE : EXIT_INCOMPLETE;
 }
 
+void talk_check_view(struct talk *talk)
+{
+    if (talk->view.error.code)
+        talk_stop(talk, talk->view.broken ? EXIT_SIGNAL + SIGPIPE : EXIT_TROUBLE);
+}
+
 const char *talk_protocol(const struct endpoint *endpoint)
 {
     static const char *const names[] = {[ENDPOINT_TCP] = "tcp",
@@ -157,11 +163,15 @@ void talk_tell_listener(void *user, enum listener_event event, const struct peer
     }
     switch (event) {
     case LISTENER_READY:
-        talk_say(talk, "Listening on %s%s%s", where, separator, port);
+        if (talk->told)
+            fprintf(stderr, "Listening on %s%s%s\n", where, separator, port);
+        else
+            talk_say(talk, "Listening on %s%s%s", where, separator, port);
         break;
     case LISTENER_DENIED:
         talk_say(talk, "Connection from %s%s%s denied", where, separator, port);
         talk_view_denied(&talk->view, peer, "not among those that --allow and --deny let in");
+        talk_check_view(talk);
         break;
     case LISTENER_FAILED:
         if (peer)

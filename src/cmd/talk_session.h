@@ -20,6 +20,7 @@ struct talk {
     struct address_set allow, deny;
     struct replay replay; /* of --replay */
     bool chatty;          /* says what happens: -v, or a person looks at standard error */
+    bool told;            /* says where it listens in any case: nobody could know the port */
     int status;           /* what the program exits with */
 
     /* A signal came: SIGINT, SIGTERM, SIGHUP, SIGUSR1 or SIGWINCH. Returns true when it has been
@@ -59,6 +60,9 @@ __attribute__((format(printf, 2, 3))) void talk_say(const struct talk *talk, con
 
 /* The exit status for a failure on the way. */
 int talk_status_of(const struct error *error);
+
+/* Ends it all once a record or a dump can no longer be written. talk_run() says so. */
+void talk_check_view(struct talk *talk);
 
 /* What the verbs hand to dial_start() and listener_new(), without the endpoint. */
 struct dial_options talk_dial_options_of(const struct talk *talk, const struct endpoint *endpoint);
