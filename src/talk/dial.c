@@ -324,10 +324,14 @@ static int make_channel(struct dial *dial)
     loop_unwatch(dial->loop, &dial->watch);
     dial->watched = false;
     dial->watch.fd = -1;
-    int failed =
-        secure ? channel_tls_new(dial->loop, dial->options.tls, fd, dial->options.endpoint.host,
-                                 dial->options.sni, &dial->channel, &dial->error)
-               : channel_socket_new(dial->loop, fd, &dial->channel);
+    const char *name = dial->options.endpoint.host, *sni = dial->options.sni;
+    if (sni && *sni) { /* whose certificate is asked for is whom it is checked for */
+        name = sni;
+        sni = NULL;
+    }
+    int failed = secure ? channel_tls_new(dial->loop, dial->options.tls, fd, name, sni,
+                                          &dial->channel, &dial->error)
+                        : channel_socket_new(dial->loop, fd, &dial->channel);
     if (failed && !secure)
         return error_set(&dial->error, -failed, "cannot watch a socket: %s", strerror(-failed));
     if (!failed) {

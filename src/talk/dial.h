@@ -19,7 +19,8 @@ struct dial_options {
     uint64_t timeout;                /* nanoseconds for all of it; 0: as long as the kernel tries */
     bool numeric;                    /* the host must be an address: nobody is asked */
     struct tls *tls;                 /* of ENDPOINT_TLS; borrowed */
-    const char *sni;                 /* as channel_tls_new() has it */
+    const char *sni; /* ask for the certificate of this name, and check it for that; NULL: of the
+                        host; "": ask for none, and check it for the host */
     const struct proxy_address *proxy; /* NULL: none; borrowed */
     unsigned proxy_header;             /* version of the PROXY header that is said first; 0: none */
     struct proxy_header client; /* what it says; not `known`: the connection's own addresses */
