@@ -245,12 +245,13 @@ int diag_tape_spaces(const struct diag_tape *tape, struct socket_list *list)
 /* Where a listing of a tape is. */
 struct replay {
     const struct diag_query *query;
-    uint32_t space;
+    uint32_t space; /* or TAPE_EVERY_SPACE */
     struct socket_list *list;
     struct error *error;
     struct tape_question question;
     bool wanted;                       /* what follows the question */
-    bool seen[SOCKET_KINDS][FAMILIES]; /* asked once: a later listing is another one */
+    bool ended;                        /* another listing begins */
+    bool seen[SOCKET_KINDS][FAMILIES]; /* questions about this namespace */
     size_t mark;                       /* what was listed before the question */
     struct diag_progress progress;
     bool incomplete;
@@ -263,21 +264,31 @@ static void replay_settle(struct replay *replay)
         replay->incomplete = true;
     replay->progress = (struct diag_progress){0};
     replay->mark = replay->list->count;
+    replay->wanted = false;
 }
 
+static bool replay_wants(const struct replay *replay, uint32_t space)
+{
+    return replay->space == TAPE_EVERY_SPACE ? space < replay->list->space_count
+                                             : space == replay->space;
+}
+
+/* A listing goes through the namespaces in their order and asks each question once. */
 static void replay_question(struct replay *replay, const char *bytes, size_t length)
 {
-    struct tape_question *question = &replay->question;
+    struct tape_question question;
     replay_settle(replay);
-    replay->wanted = false;
-    if (length < sizeof(*question))
+    if (length < sizeof(question))
         return;
-    memcpy(question, bytes, sizeof(*question));
-    if (question->space != replay->space || question->kind >= SOCKET_KINDS ||
-        question->family >= FAMILIES)
+    memcpy(&question, bytes, sizeof(question));
+    if (question.kind >= SOCKET_KINDS || question.family >= FAMILIES)
         return;
-    bool *seen = &replay->seen[question->kind][question->family];
-    replay->wanted = !*seen;
+    if (question.space > replay->question.space)
+        memset(replay->seen, 0, sizeof(replay->seen));
+    bool *seen = &replay->seen[question.kind][question.family];
+    replay->ended = *seen || question.space < replay->question.space;
+    replay->wanted = !replay->ended && replay_wants(replay, question.space);
+    replay->question = question;
     *seen = true;
 }
 
@@ -286,8 +297,8 @@ static int replay_text(const struct replay *replay, const char *bytes, size_t le
     const size_t name = strnlen(bytes, length);
     if (name == length)
         return error_set(replay->error, EBADMSG, "a recorded file of /proc/net has no name");
-    return procnet_read(bytes + name + 1, length - name - 1, bytes, replay->query, replay->space,
-                        replay->list, replay->error);
+    return procnet_read(bytes + name + 1, length - name - 1, bytes, replay->query,
+                        replay->question.space, replay->list, replay->error);
 }
 
 static int replay_record(struct replay *replay, uint32_t type, const char *bytes, size_t length)
@@ -299,7 +310,7 @@ static int replay_record(struct replay *replay, uint32_t type, const char *bytes
     switch (type) {
     case TAPE_MESSAGES:
         return diag_read(bytes, length, (enum socket_kind)replay->question.kind, replay->query,
-                         replay->space, replay->list, &replay->progress, replay->error);
+                         replay->question.space, replay->list, &replay->progress, replay->error);
     case TAPE_AGAIN:
         replay->list->count = replay->mark;
         replay->progress = (struct diag_progress){0};
@@ -321,7 +332,7 @@ int diag_tape_list(const struct diag_tape *tape, const struct diag_query *query,
     uint32_t type = 0;
     const char *bytes = NULL;
     size_t length = 0;
-    for (size_t at = 0; diag_tape_next(tape, &at, &type, &bytes, &length);) {
+    for (size_t at = 0; !replay.ended && diag_tape_next(tape, &at, &type, &bytes, &length);) {
         const int code = replay_record(&replay, type, bytes, length);
         if (code != 0)
             return code;

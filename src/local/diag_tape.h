@@ -54,7 +54,9 @@ bool diag_tape_next(const struct diag_tape *tape, size_t *at, uint32_t *ret_type
 void diag_tape_put_space(struct diag_tape *tape, const struct socket_space *space);
 int diag_tape_spaces(const struct diag_tape *tape, struct socket_list *list);
 
-/* Lists what was recorded (diag_list() does so). */
+/* Lists what was recorded (diag_list() does so) of one network namespace, or of all that are in
+ * list->spaces. Of several listings on a tape it is the first. */
+#define TAPE_EVERY_SPACE UINT32_MAX
 int diag_tape_list(const struct diag_tape *tape, const struct diag_query *query, uint32_t space,
                    struct socket_list *list, struct error *error);
 

@@ -11,7 +11,7 @@ struct spaces;
 int spaces_open(bool all, struct spaces **ret_spaces, struct error *error);
 void spaces_close(struct spaces *spaces);
 
-/* [0] is our own; the others follow by name, then by inode. */
+/* [0] is our own; then those with a name, by it, and the others by inode. */
 size_t spaces_count(const struct spaces *spaces);
 const struct socket_space *spaces_item(const struct spaces *spaces, size_t index);
 
@@ -25,8 +25,8 @@ typedef int space_fn(void *user, size_t index, struct error *error);
 int spaces_run(const struct spaces *spaces, size_t index, space_fn *call, void *user,
                struct error *error);
 
-/* Lists the sockets of all of them, and sets list->spaces. Those that may not be entered are left
- * out and counted in *ret_closed. Returns as diag_list() does, and records as it does; with a tape
- * that is read, `spaces` is not looked at and may be NULL. */
+/* Lists the sockets of all of them, which get the same numbers in list->spaces. Those that may not
+ * be entered have none there, and are counted in *ret_closed. Returns as diag_list() does, and
+ * records as it does; with a tape that is read, `spaces` is not looked at and may be NULL. */
 int spaces_list(const struct spaces *spaces, const struct diag_query *query, struct diag_tape *tape,
                 struct socket_list *list, size_t *ret_closed, struct error *error);
