@@ -43,6 +43,13 @@ struct visitor {
     struct program program;
 };
 
+/* In records: that of the client, or of the address of a UDP port; 0: there is only this one. */
+static uint64_t number_of_last(const struct listening *listening)
+{
+    bool alone = listening->single && listening->endpoint.kind != ENDPOINT_UDP;
+    return alone ? 0 : listening->number;
+}
+
 static void visitor_free(struct visitor *visitor)
 {
     conversation_release(&visitor->conversation);
@@ -177,13 +184,12 @@ static void answer_alone(struct listening *listening, const struct arrival *arri
             listener_departed(listening->listener);
         return;
     }
-    *visitor =
-        (struct visitor){.listening = listening,
-                         .next = listening->visitors,
-                         .link = &listening->visitors,
-                         .conversation = {.talk = talk,
-                                          .number = listening->single ? 0 : listening->number,
-                                          .over = conversation_over}};
+    *visitor = (struct visitor){.listening = listening,
+                                .next = listening->visitors,
+                                .link = &listening->visitors,
+                                .conversation = {.talk = talk,
+                                                 .number = number_of_last(listening),
+                                                 .over = conversation_over}};
     if (visitor->next)
         visitor->next->link = &visitor->next;
     listening->visitors = visitor;
@@ -282,7 +288,7 @@ static void view_arrival(struct listening *listening, const struct arrival *arri
     if (secure)
         channel_tls_describe(arrival->channel, &tls);
     talk_view_connection(&talk->view, &(struct transcript_connection){
-                                          .number = listening->single ? 0 : listening->number,
+                                          .number = number_of_last(listening),
                                           .accepted = true,
                                           .protocol = talk_protocol(&listening->endpoint),
                                           .local = arrival->local,
@@ -307,10 +313,9 @@ static void arrived(void *user, const struct arrival *arrival)
     struct listening *listening = user;
     bool everybody = arrival->remote.kind == PEER_NONE; /* UDP's one channel for all peers */
     listening->number++;
-    if (!everybody) {
+    if (!everybody)
         say_arrival(listening, arrival);
-        view_arrival(listening, arrival);
-    }
+    view_arrival(listening, arrival);
     talk_check_view(&listening->talk);
     if (listening->single && !everybody)
         listener_close(listening->listener);

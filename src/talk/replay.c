@@ -36,7 +36,7 @@ static int add_step(struct replay *replay, const struct buffer *bytes)
 static void take_role(struct reading *reading, const struct transcript_role *role)
 {
     const enum replay_side recorder = role->accepted ? REPLAY_ACCEPTED : REPLAY_DIALLED;
-    if (role->number != reading->number && !role->listening)
+    if (role->number != reading->number)
         return;
     if (reading->begun)
         reading->over = true;

@@ -24,10 +24,10 @@ enum replay_side {
 };
 
 /* Takes one side of one conversation out of a file of records: of that with the number `number`, or
- * of the first that says anything where it is 0. Its "connection" record, or else a listener's
- * "listening", tells which side the recorder was; where nobody tells, it was the one that is
- * wanted. A side that only listened is one, too. Returns 0, -ENOMEM, or -EINVAL with an error that
- * says in which line, also when neither side said anything. */
+ * of the first that says anything where it is 0. Its "connection" record tells which side the
+ * recorder was; where it does not, it was the one that is wanted. A side that only listened is one,
+ * too. Returns 0, -ENOMEM, or -EINVAL with an error that says in which line, also when neither side
+ * said anything. */
 int replay_read(struct replay *replay, const char *lines, size_t length, uint64_t number,
                 enum replay_side side, struct error *error);
 void replay_release(struct replay *replay);

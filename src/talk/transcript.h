@@ -72,13 +72,11 @@ struct transcript_data {
 int transcript_read(const char *line, size_t length, struct transcript_data *ret_data,
                     struct buffer *bytes, struct error *error);
 
-/* What a line of another type says about which side the recorder was. Returns 0 for a "listening"
- * record and for a "connection" that has a role, 1 for one that does not say, -EINVAL or -ENOMEM.
- */
+/* What a line of another type says about which side the recorder was. Returns 0 for a "connection"
+ * that has a role, 1 for one that does not say, -EINVAL or -ENOMEM. */
 struct transcript_role {
     uint64_t number; /* 0: not said */
     bool accepted;   /* they came to us; else we dialled */
-    bool listening;  /* goes for all conversations that do not say otherwise */
 };
 int transcript_read_role(const char *line, size_t length, struct transcript_role *ret_role,
                          struct error *error);

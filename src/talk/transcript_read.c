@@ -278,13 +278,7 @@ int transcript_read_role(const char *line, size_t length, struct transcript_role
     int result = open_line(&read, &type);
     if (result < 0)
         return result;
-    result = 1;
-    if (strcmp(type, "connection") == 0) {
-        result = read_role(&read, ret_role);
-    } else if (strcmp(type, "listening") == 0) {
-        *ret_role = (struct transcript_role){.accepted = true, .listening = true};
-        result = 0;
-    }
+    result = strcmp(type, "connection") == 0 ? read_role(&read, ret_role) : 1;
     json_decref(read.record);
     return result;
 }

@@ -57,10 +57,9 @@ static void test_one_of_several(void **state)
         enum replay_side side;
         const char *text;
         uint64_t heard;
-    } cases[] = {{0, REPLAY_ACCEPTED, "ccc", 1}, /* the first that says anything */
+    } cases[] = {{0, REPLAY_DIALLED, "ccc", 1}, /* the first that says anything */
                  {2, REPLAY_ACCEPTED, "ccc", 1},
-                 {1, REPLAY_ACCEPTED, "dddd", 2},
-                 {1, REPLAY_DIALLED, "bb", 4}};
+                 {1, REPLAY_ACCEPTED, "dddd", 2}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct replay replay = read_record(several, cases[i].number, cases[i].side);
         assert_string_equal(replay.said.data, cases[i].text);
@@ -89,7 +88,6 @@ static void test_roles(void **state)
         {SAID, 0, {"sent", "sent"}},
         {ROLE("dialled") SAID, 0, {"sent", "received"}},
         {ROLE("accepted") SAID, 0, {"received", "sent"}},
-        {"{\"type\":\"listening\"}\n" SAID, 0, {"received", "sent"}}, /* UDP */
         {CONNECTION("1", "dialled") CONNECTION("2", "accepted") SAID_IN("2"),
          0,
          {"received", "sent"}},
