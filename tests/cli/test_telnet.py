@@ -6,6 +6,7 @@ import fcntl
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -399,7 +400,10 @@ class Restored(TelnetTest):
         self.assert_restored(terminal)
 
     def test_after_signals(self):
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGSEGV):
+        soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))  # two of them would leave a core file
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_CORE, (soft, hard))
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGABRT):
             with self.subTest(number):
                 terminal, server = self.character_mode()
                 os.kill(terminal.pid, number)
