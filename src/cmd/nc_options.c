@@ -286,7 +286,7 @@ const struct option nc_options_table[] = {
     ABSENT("-W", "-w TIME ends when nothing more comes"),
     ABSENT("-Z", "Linux no longer has DCCP"),
     ABSENT("-g -G", "routers drop packets with a source route"),
-    ABSENT("--append-output", "the shell can: --output /dev/fd/3 3>>FILE"),
+    ABSENT("--append-output", "the shell can: --output >(cat >>FILE)"),
     ABSENT("--lua-exec", "--exec 'lua FILE' runs it by lua's own program"),
     ABSENT("--sctp", "socat speaks it: SCTP-CONNECT:HOST:PORT"),
     ABSENT("--ssl-ciphers", "OpenSSL's configuration says which are used: OPENSSL_CONF"),

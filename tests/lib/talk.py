@@ -100,11 +100,14 @@ class Side:
         assert words in self.said, f"{self}: never said {words}"
 
     def wait(self):
-        """Its exit status."""
+        """Its exit status, once all that it said is here."""
         try:
-            return self.process.wait(PATIENCE)
+            status = self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self}: never ended") from None
+        for thread in self._threads:
+            thread.join(PATIENCE)
+        return status
 
     def stop(self):
         """Ends it, if it has not."""

@@ -145,13 +145,15 @@ def passed(pair):
 class Hosts(Pairs):
     """Runs what talks to telnet's and the web's servers and clients."""
 
-    def telnet(self, client):
-        """`client` (place → words) at a telnet server whose program says everything again."""
+    def telnet(self, client, line):
+        """`client` (place → words) at a telnet server whose program says everything again; `line`
+        is how a line ends in what the client makes of it."""
         place = Place(self, "tcp", self.namespace)
         telnetd(self, place)
         side = self.side("telnet client", client(place))
         side.write(b"hello\n")
-        side.expect_heard(b"hello\r\nhello\r\n")  # the terminal's echo, and what the program says
+        # The terminal's echo, and what the program says.
+        side.expect_heard(b"hello" + line + b"hello" + line)
         return side
 
     def web(self, kind, page="/page"):
@@ -193,7 +195,7 @@ class Peers(Hosts):
 
     @need("ip", "nsenter", "ss", "telnet", "telnetd", "socat")
     def test_telnet(self):
-        side = self.telnet(lambda place: ["telnet", place.host, place.port])
+        side = self.telnet(lambda place: ["telnet", place.host, place.port], b"\r\n")
         self.assertIn(b"Escape character is '^]'.", side.received)
         passed("telnet: telnet connects to telnetd")
 
@@ -235,7 +237,7 @@ class Matrix(Hosts):
     @need("ip", "nsenter", "ss", "telnetd", "socat")
     def test_telnet_server(self):
         side = self.telnet(
-            lambda place: [PROGRAM, "connect", "--telnet", "-v", place.host, place.port]
+            lambda place: [PROGRAM, "connect", "--telnet", "-v", place.host, place.port], b"\n"
         )
         self.assertNotIn(b"\xff", side.received)
         side.expect_said("Connected to 127.0.0.1.")
