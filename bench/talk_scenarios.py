@@ -79,19 +79,20 @@ def output_file():
 
 
 class Pair:
-    """Two peers that take part as sender and receiver."""
+    """Two peers that take part as sender and receiver; or one that is both, without a network."""
 
-    def __init__(self, sender, receiver):
-        self.sender, self.receiver = Entrant(sender), Entrant(receiver)
-        self.groups = sender.groups | receiver.groups
-        self.is_mixed = sender.name != receiver.name
+    def __init__(self, sender, receiver=None):
+        self.sender = Entrant(sender)
+        self.receiver = Entrant(receiver) if receiver else None
+        self.groups = sender.groups | (receiver.groups if receiver else set())
+        self.is_mixed = receiver is not None and sender.name != receiver.name
         self.name = f"{sender.name} → {receiver.name}" if self.is_mixed else sender.name
 
 
 class Throughput(TalkScenario):
     """One way through one connection."""
 
-    groups = ("send", "receive")
+    groups = ("send", "receive", "copy")
     size = 2 * GIB
     source = FILE
     sink = FILE
@@ -117,7 +118,7 @@ class Throughput(TalkScenario):
                 if name in receivers and name != first:
                     pairs += [Pair(senders[first], receivers[name]),
                               Pair(senders[name], receivers[first])]  # fmt: skip
-        return pairs
+        return pairs + [Pair(peer) for peer in peers if "copy" in peer.groups]
 
     @property
     def _fill(self):
@@ -133,20 +134,23 @@ class Throughput(TalkScenario):
                 words = ["drain", "--bytes", self.size, *(["--verify"] if check else [])]
                 lab.append(stage.load(*words, stdin=subprocess.PIPE))
                 to = files.enter_context(lab[-1].process.stdin)
-            receiver = stage.start(entrant.receiver.words(values), stdout=to)
-            stage.wait_for(receiver, PORT)
+            ends = []
+            if entrant.receiver:
+                ends.append(stage.start(entrant.receiver.words(values), stdout=to))
+                stage.wait_for(ends[0], PORT)
+                to = subprocess.DEVNULL
             if self.source == FILE:
                 of = files.enter_context(open(self.directory / "source", "rb"))
             else:
                 lab.append(stage.load(*self._fill, stdout=subprocess.PIPE))
                 of = files.enter_context(lab[-1].process.stdout)
-            sender = stage.start(entrant.sender.words(values), stdin=of)
+            ends.append(stage.start(entrant.sender.words(values), stdin=of, stdout=to))
             files.close()  # from here on they are the processes' alone
-            stage.finish([sender, receiver, *lab], LIMIT)
+            stage.finish([*ends, *lab], LIMIT)
         if self.sink == FILE:
             self._look_at(sink, check)
-        took = max(process.ended for process in (receiver, *lab)) - sender.began
-        return TalkRun("GiB", self.size / GIB, took, sender.cpu + receiver.cpu)
+        took = max(process.ended for process in (*ends, *lab)) - ends[-1].began
+        return TalkRun("GiB", self.size / GIB, took, sum(process.cpu for process in ends))
 
     def _look_at(self, path, check):
         size = path.stat().st_size
@@ -165,9 +169,10 @@ class Throughput(TalkScenario):
             path.unlink()
 
     def demands(self, first, others):
-        alone = [other for other in others if not other.entrant.is_mixed]
-        if alone:
-            yield times_as_much(first, best(alone), 2)
+        alone = [other for other in others if other.entrant.receiver and not other.entrant.is_mixed]
+        for results in (plain(alone), alone):
+            if results:
+                yield times_as_much(first, best(results), 2)
 
 
 class FileToFile(Throughput):
@@ -264,14 +269,9 @@ class RelayThroughput(RelayScenario):
         return TalkRun("GiB", self.size / GIB, taken["ended"] / 1e9 - began, cpu)
 
     def demands(self, first, others):
-        socat = named(others, "socat -b 262144")
-        if socat:
-            yield from self.demands_of(first, socat)
-
-    def demands_of(self, first, socat):
-        """Against that one."""
-        yield times_as_much(first, socat, 3)
-        yield third_of_cpu(first, socat)
+        for socat in socats(others):
+            yield times_as_much(first, socat, 3)
+            yield third_of_cpu(first, socat)
 
 
 class RelayOne(RelayThroughput):
@@ -313,8 +313,7 @@ class RelayConnections(RelayScenario):
         return TalkRun("connection", done["done"], (done["ended"] - done["began"]) / 1e9, cpu)
 
     def demands(self, first, others):
-        socat = named(others, "socat -b 262144")
-        if socat:
+        for socat in socats(others):
             yield times_as_much(first, socat, 5)
 
 
@@ -386,9 +385,14 @@ def first_line(file):
 # ---- Demands ----
 
 
-def named(results, name):
-    """The result of that name."""
-    return next((result for result in results if result.name == name), None)
+def plain(results):
+    """Those of peers that are run as they come, without a word about how."""
+    return [result for result in results if " -b " not in result.name]
+
+
+def socats(results):
+    """Those of socat: as it comes, and with larger blocks."""
+    return [result for result in results if result.name.startswith("socat")]
 
 
 def best(results):
