@@ -145,24 +145,37 @@ static int answer_receive(const struct listing *listing, size_t *ret_length)
 }
 
 /* Between two datagrams a hash bucket may have got another socket at its front, and then the
- * kernel, which counts, tells of its last one again. Takes out those from `start` on that are among
- * the last before it. */
-static void drop_repeats(struct socket_list *list, size_t mark, size_t start)
+ * kernel, which counts, tells of its last one again. So the first of a datagram are looked for
+ * among the last of the one before. */
+struct recent {
+    uint64_t cookies[REPEAT_REACH];
+    size_t count;
+};
+
+static bool recent_has(const struct recent *recent, uint64_t cookie)
 {
-    const size_t reach = start - mark < REPEAT_REACH ? start - mark : REPEAT_REACH;
+    for (size_t i = 0; i < recent->count; i++)
+        if (recent->cookies[i] == cookie && cookie != 0)
+            return true;
+    return false;
+}
+
+/* Takes repeats out of the entries from `start` on, and remembers the last of these. */
+static void drop_repeats(struct socket_list *list, size_t start, struct recent *recent)
+{
     size_t kept = start;
     for (size_t i = start; i < list->count; i++) {
         const struct socket_entry *entry = &list->entries[i];
-        bool repeated = false;
-        for (size_t back = 1; back <= reach && i < start + REPEAT_REACH && !repeated; back++)
-            repeated = entry->cookie != 0 && list->entries[start - back].cookie == entry->cookie;
-        if (repeated)
+        if (i < start + REPEAT_REACH && recent_has(recent, entry->cookie))
             continue;
         if (kept != i)
             list->entries[kept] = *entry;
         kept++;
     }
     list->count = kept;
+    recent->count = 0;
+    for (size_t i = list->count; i > start && recent->count < REPEAT_REACH; i--)
+        recent->cookies[recent->count++] = list->entries[i - 1].cookie;
 }
 
 /* Sends a question and takes the whole answer. Returns 0 or -errno. */
@@ -170,7 +183,7 @@ static int question_try(const struct listing *listing, const struct question *qu
                         struct diag_progress *progress)
 {
     struct socket_list *list = listing->list;
-    const size_t mark = list->count;
+    struct recent recent = {.count = 0};
     int code = question_send(listing, question);
     if (code != 0)
         return error_set(listing->error, -code, "cannot ask the kernel for its %s sockets: %s",
@@ -188,7 +201,10 @@ static int question_try(const struct listing *listing, const struct question *qu
                          list, progress, listing->error);
         if (code != 0)
             return code;
-        drop_repeats(list, mark, start);
+        drop_repeats(list, start, &recent);
+        code = socket_list_grown(list, listing->error);
+        if (code != 0)
+            return code;
     }
     return 0;
 }
@@ -246,7 +262,8 @@ static int question_ask(const struct listing *listing, const struct question *qu
         int code = question_try(listing, question, &progress);
         if (code != 0)
             return code;
-        if (!progress.interrupted)
+        /* What was taken out of the list already cannot come again. */
+        if (!progress.interrupted || listing->list->grown)
             break;
     }
     if (progress.refusal != 0)

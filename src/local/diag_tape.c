@@ -312,7 +312,8 @@ static int replay_record(struct replay *replay, uint32_t type, const char *bytes
         return diag_read(bytes, length, (enum socket_kind)replay->question.kind, replay->query,
                          replay->question.space, replay->list, &replay->progress, replay->error);
     case TAPE_AGAIN:
-        replay->list->count = replay->mark;
+        if (replay->mark < replay->list->count)
+            replay->list->count = replay->mark;
         replay->progress = (struct diag_progress){0};
         return 0;
     case TAPE_REFUSED:
@@ -333,7 +334,9 @@ int diag_tape_list(const struct diag_tape *tape, const struct diag_query *query,
     const char *bytes = NULL;
     size_t length = 0;
     for (size_t at = 0; !replay.ended && diag_tape_next(tape, &at, &type, &bytes, &length);) {
-        const int code = replay_record(&replay, type, bytes, length);
+        int code = replay_record(&replay, type, bytes, length);
+        if (code == 0 && replay.wanted)
+            code = socket_list_grown(list, error);
         if (code != 0)
             return code;
     }

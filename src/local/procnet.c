@@ -329,6 +329,8 @@ int procnet_ask(enum socket_kind kind, enum address_family family, const struct 
     if (code == 0) {
         record_text(tape, name, &text);
         code = procnet_read(text.data, text.length, name, query, space, list, error);
+        if (code == 0)
+            code = socket_list_grown(list, error);
     } else if (code == -ENOENT) {
         code = 1;
     } else if (code == -EACCES || code == -EPERM) {

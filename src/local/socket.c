@@ -134,6 +134,17 @@ void socket_list_release(struct socket_list *list)
     *list = (struct socket_list){0};
 }
 
+void socket_list_clear(struct socket_list *list)
+{
+    list->count = 0;
+    arena_release(&list->arena);
+}
+
+int socket_list_grown(struct socket_list *list, struct error *error)
+{
+    return list->grown ? list->grown(list, list->user, error) : 0;
+}
+
 struct socket_entry *socket_list_add(struct socket_list *list)
 {
     if (list->count == list->capacity) {

@@ -116,6 +116,9 @@ struct socket_space {
     bool own;       /* it is ours */
 };
 
+/* Sockets as they are listed. Where a hundred thousand shall not be in memory at once, `grown` is
+ * called whenever some more have come, a few hundred at a time. It may take out any of them, also
+ * all (socket_list_clear()). When it returns -errno, the listing ends with that. */
 struct socket_list {
     struct socket_entry *entries;
     size_t count, capacity;
@@ -123,9 +126,15 @@ struct socket_list {
     size_t space_count;
     uint32_t refused; /* bits of enum socket_kind of which we had no right to hear */
     struct arena arena;
+    int (*grown)(struct socket_list *list, void *user, struct error *error);
+    void *user;
 };
 
 void socket_list_init(struct socket_list *list);
 void socket_list_release(struct socket_list *list);
+void socket_list_clear(struct socket_list *list); /* forgets the sockets, and their arena */
 /* A zeroed entry at the end, valid until the next call; NULL without memory. */
 struct socket_entry *socket_list_add(struct socket_list *list);
+
+/* Calls `grown`, for those who list. Returns 0 or what it returned. */
+int socket_list_grown(struct socket_list *list, struct error *error);
