@@ -208,20 +208,22 @@ static void answer_alone(struct listening *listening, const struct arrival *arri
 
 /* ---- all clients in one room ---- */
 
-static void hub_left(void *user, uint64_t number, const struct error *error, uint64_t received,
-                     uint64_t sent)
+static void hub_left(void *user, const struct hub_departure *left)
 {
     struct listening *listening = user;
     struct talk *talk = &listening->talk;
-    char one[TEXT_NUMBER_SIZE], other[TEXT_NUMBER_SIZE];
-    talk_view_end(&talk->view, &(struct transcript_end){.number = number,
-                                                        .outcome = error ? PAIR_FAILED : PAIR_ENDED,
-                                                        .error = error,
-                                                        .sent = sent,
-                                                        .received = received});
-    talk_say(talk, "client %llu left%s%s; sent %s bytes, received %s", (unsigned long long)number,
-             error ? ": " : "", error ? error->message : "", text_grouped(sent, one),
-             text_grouped(received, other));
+    char sent[TEXT_NUMBER_SIZE], received[TEXT_NUMBER_SIZE];
+    talk_view_end(&talk->view,
+                  &(struct transcript_end){.number = left->number,
+                                           .outcome = left->error ? PAIR_FAILED : PAIR_ENDED,
+                                           .error = left->error,
+                                           .sent = left->sent,
+                                           .received = left->received,
+                                           .duration = left->duration});
+    talk_say(talk, "client %llu left%s%s; sent %s bytes, received %s",
+             (unsigned long long)left->number, left->error ? ": " : "",
+             left->error ? left->error->message : "", text_grouped(left->sent, sent),
+             text_grouped(left->received, received));
     talk_check_view(talk);
     listener_departed(listening->listener);
 }

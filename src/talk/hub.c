@@ -35,6 +35,7 @@ struct member {
 
     struct task turn;
     struct timer idle;
+    uint64_t came;
     uint64_t active;   /* when it said or took something last */
     uint64_t progress; /* when it took something last, or began to have something to take */
 
@@ -503,17 +504,21 @@ static void member_free(struct member *member, bool abort)
 static void say_goodbye(struct hub *hub, struct member *client)
 {
     struct error error = client->error;
-    uint64_t number = client->number, received = client->received, sent = client->queue.out;
+    const struct hub_departure departure = {.number = client->number,
+                                            .error = error.code ? &error : NULL,
+                                            .received = client->received,
+                                            .sent = client->queue.out,
+                                            .duration = loop_now(hub->loop) - client->came};
     buffer_clear(&hub->said);
     if (hub->options.chat) {
-        hub_chat_end(&client->rest, number, &hub->said);
-        hub_chat_went(number, &hub->said);
+        hub_chat_end(&client->rest, departure.number, &hub->said);
+        hub_chat_went(departure.number, &hub->said);
         announce(hub, NULL);
     }
     hub->count--;
     member_free(client, error.code != 0);
     if (hub->options.left)
-        hub->options.left(hub->options.user, number, error.code ? &error : NULL, received, sent);
+        hub->options.left(hub->options.user, &departure);
 }
 
 static void local_goodbye(struct hub *hub)
@@ -560,6 +565,7 @@ static struct member *member_new(struct hub *hub, struct channel *channel, uint6
                                   .number = number,
                                   .turn.run = member_turn,
                                   .idle.due = idle_due,
+                                  .came = now,
                                   .active = now,
                                   .progress = now,
                                   .speaking = true,

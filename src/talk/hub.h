@@ -7,6 +7,14 @@
 
 struct hub;
 
+/* Who has left, and what there was of it. */
+struct hub_departure {
+    uint64_t number;
+    const struct error *error; /* NULL: it ended by itself */
+    uint64_t received, sent;   /* bytes that it said and was told */
+    uint64_t duration;         /* nanoseconds */
+};
+
 struct hub_options {
     bool chat;      /* each is told who speaks: "<user3> hello", line by line, escaped; `local` is
                        user0. Who comes and goes is announced to those who would hear it speak */
@@ -17,9 +25,8 @@ struct hub_options {
     uint64_t idle;     /* nanoseconds in which a client neither says nor is told anything; 0: no
                           limit */
 
-    /* A client has left; `error` is NULL when it ended by itself. */
-    void (*left)(void *user, uint64_t number, const struct error *error, uint64_t received,
-                 uint64_t sent);
+    /* A client has left. */
+    void (*left)(void *user, const struct hub_departure *departure);
     /* Sees what clients say and are told by `local`. May be NULL. */
     void (*observe)(void *user, uint64_t number, bool received, const void *bytes, size_t length);
     /* `local` has ended, and all it said is out. It is still told things. May be NULL. */

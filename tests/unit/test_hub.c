@@ -56,16 +56,16 @@ struct scene {
 
 /* ---- the hub's callbacks ---- */
 
-static void on_left(void *user, uint64_t number, const struct error *error, uint64_t received,
-                    uint64_t sent)
+static void on_left(void *user, const struct hub_departure *left)
 {
     struct scene *scene = user;
-    struct departure *departure = &scene->departures[number];
+    struct departure *departure = &scene->departures[left->number];
     departure->times++;
-    departure->code = error ? error->code : 0;
-    snprintf(departure->message, sizeof(departure->message), "%s", error ? error->message : "");
-    departure->received = received;
-    departure->sent = sent;
+    departure->code = left->error ? left->error->code : 0;
+    snprintf(departure->message, sizeof(departure->message), "%s",
+             left->error ? left->error->message : "");
+    departure->received = left->received;
+    departure->sent = left->sent;
     if (scene->free_at_left) {
         hub_free(scene->hub);
         scene->hub = NULL;
