@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 # pylint: disable=wrong-import-position
 from namespaces import Namespace, need
 from porthole import PROGRAM, ROOT
-from talk import Side, converse, take_turns
+from talk import Side, converse, read, read_all, take_turns
 from talk_peers import (
     NCAT, NETCAT, Manner, Microsocks, NcatProxy, Place, Talker, directory, free_port,
 )  # fmt: skip
@@ -99,22 +99,6 @@ class NcTest(unittest.TestCase):
         done = self.run_nc(*words)
         self.assertEqual((done.stdout, done.returncode), ("", 2), done.stderr)
         self.assertIn(sentence, done.stderr)
-
-
-def read_all(peer):
-    """Everything up to the end."""
-    data = b""
-    while part := peer.recv(65536):
-        data += part
-    return data
-
-
-def read(peer, length):
-    """So many bytes."""
-    data = b""
-    while len(data) < length and (part := peer.recv(length - len(data))):
-        data += part
-    return data
 
 
 class BesideTheOthers(NcTest):

@@ -171,3 +171,19 @@ def take_turns(one, other, messages):
         heard += len(message)
         one.expect(heard)
         assert bytes(one.received[heard - len(message) :]) == message[::-1], f"{one}; {other}"
+
+
+def read_all(peer):
+    """Everything that a socket hears up to the end."""
+    data = b""
+    while part := peer.recv(65536):
+        data += part
+    return data
+
+
+def read(peer, length):
+    """So many bytes of it, or what comes before its end."""
+    data = b""
+    while len(data) < length and (part := peer.recv(length - len(data))):
+        data += part
+    return data
