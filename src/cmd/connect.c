@@ -13,6 +13,19 @@ static const struct option options_table[] = {
              "none (default ^])",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct talk_options, escape)},
+    {.names = "--exec",
+     .argument = "PROGRAM",
+     .help =
+         "instead of standard input and output, PROGRAM with its arguments talks: whoever is there "
+         "uses it with your rights",
+     .group = "Who talks",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct talk_options, program)},
+    {.names = "--shell",
+     .argument = "COMMAND",
+     .help = "the same with a line for /bin/sh",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct talk_options, shell)},
     OPTION_END,
 };
 

@@ -336,8 +336,6 @@ int nc_options_check(const struct nc_options *options, struct error *error)
         {options->random && !options->scan, "-r needs -z: its order is that of the ports asked"},
         {serves && !options->listen,
          "-k, --broker, --chat, --max-conns, --allow and --deny need -l: they are for who listens"},
-        {(talk->program || talk->shell) && !options->listen,
-         "--exec and --sh-exec need -l: they are for who listens"},
         {options->listen && (options->x_host || options->proxy_host),
          "-l and a proxy exclude one another"},
         {options->listen && options->proxy_type, "a proxy server is not here: tinyproxy is one"},

@@ -4,9 +4,12 @@
 #include "cmd/talk_conversation.h"
 #include "cmd/talk_replay.h"
 #include "cmd/telnet_terminal.h"
+#include "talk/program.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TELNET_PORT 23 /* where servers expect us to begin with options */
 
@@ -16,6 +19,8 @@ struct connecting {
     struct endpoint endpoint;
     struct dial *dial;
     struct conversation conversation;
+    char **words; /* of --exec */
+    struct program program;
     int escape;                       /* of telnet */
     struct telnet_terminal *terminal; /* NULL: no telnet, or no terminal */
 };
@@ -116,6 +121,30 @@ static int parse_escape(struct connecting *connecting, const struct talk_options
     return -EINVAL;
 }
 
+/* ---- a program instead of standard input and output ---- */
+
+static int begin_program(struct connecting *connecting, const struct peer *local,
+                         const struct peer *remote, struct channel **ret_channel)
+{
+    struct talk *talk = &connecting->talk;
+    const struct talk_options *options = talk->options;
+    const struct program_options program = {
+        .words = (const char *const *)connecting->words,
+        .shell = connecting->words ? NULL : options->shell,
+        .remote = remote,
+        .local = local,
+        .protocol = connecting->endpoint.kind == ENDPOINT_UDP ? "UDP" : "TCP"};
+    struct error error = {0};
+    if (!options->quiet)
+        command_warn(talk->command, "whoever is there uses '%s' with the rights of user %u",
+                     options->program ? options->program : options->shell, geteuid());
+    int failed =
+        channel_program_new(talk->loop, &connecting->program, &program, ret_channel, &error);
+    if (failed)
+        command_complain(talk->command, &error);
+    return failed;
+}
+
 /* ---- dialling ---- */
 
 static void complain_of_dial(const struct talk *talk, const struct error *error)
@@ -144,7 +173,9 @@ static void dialled(void *user, struct channel *channel, const struct peer *loca
     }
     view_connection(connecting, channel, local, remote);
     talk_check_view(talk);
-    if (talk_local(talk, channel, &standard)) {
+    bool program = talk->options->program || talk->options->shell;
+    if (program ? begin_program(connecting, local, remote, &standard)
+                : talk_local(talk, channel, &standard)) {
         channel_free(channel, true);
         talk_stop(talk, EXIT_TROUBLE);
     } else if (talk->options->telnet && begin_telnet(connecting, &standard, &channel)) {
@@ -159,6 +190,24 @@ static void release(void *user)
     struct connecting *connecting = user;
     dial_cancel(connecting->dial);
     conversation_release(&connecting->conversation);
+    program_end(&connecting->program, 0);
+    program_release(&connecting->program);
+    free(connecting->words);
+}
+
+/* A program's end is the end: nobody else would go on. */
+static int prepare_program(struct connecting *connecting)
+{
+    struct talk_options *options = &connecting->options;
+    struct error error = {0};
+    if (!options->program && !options->shell)
+        return 0;
+    options->on_eof = PAIR_CLOSE;
+    options->eof_patience = 0;
+    if (!options->program || program_split(options->program, &connecting->words, &error) == 0)
+        return 0;
+    command_complain(connecting->talk.command, &error);
+    return -EINVAL;
 }
 
 int talk_connect(const struct command *command, const struct talk_options *options, char **words,
@@ -177,12 +226,14 @@ int talk_connect(const struct command *command, const struct talk_options *optio
         return EXIT_USAGE;
     }
     talk->command = command;
-    if (parse_escape(&connecting, options))
+    if (parse_escape(&connecting, options) || prepare_program(&connecting))
         return EXIT_USAGE;
     int status = talk_begin(talk, command, options,
                             connecting.endpoint.kind == ENDPOINT_TLS ? TALK_TLS_CLIENT : 0);
-    if (status >= 0)
+    if (status >= 0) {
+        free(connecting.words);
         return status;
+    }
     connecting.conversation.talk = talk;
     talk->chatty = talk->chatty || (options->telnet_words && !options->quiet);
     const struct dial_options dial = talk_dial_options_of(talk, &connecting.endpoint);

@@ -418,6 +418,21 @@ class Listening(NcTest):
             self.assertEqual(read_all(peer), b"hello\n")
             side.wait()
 
+    def test_programs_of_who_connects(self):
+        for words in (["--exec", "/bin/cat -u"], ["--sh-exec", "tr a-z a-z; exit 3"]):
+            place = self.place()
+            with self.entered(), socket.create_server(
+                (place.host, int(place.port))
+            ) as server:
+                server.settimeout(PATIENCE)
+                side = self.nc(*words, place.host, place.port)
+                peer, _ = server.accept()
+                with peer:
+                    peer.sendall(b"hello\n")
+                    peer.shutdown(socket.SHUT_WR)
+                    self.assertEqual(read_all(peer), b"hello\n")
+                side.wait()
+
     def test_a_program_knows_who_is_there(self):
         side, peer = self.listening("--sh-exec", "echo $NCAT_REMOTE_ADDR $NCAT_REMOTE_PORT")
         port = peer.getsockname()[1]
@@ -626,7 +641,6 @@ class Words(NcTest):
     def test_what_does_not_go_together(self):
         for words, sentence in (
             (["-k", "h", "1"], "need -l"),
-            (["--exec", "/bin/sh", "h", "1"], "need -l"),
             (["-e", "/bin/sh", "h", "1"], "a program is run by --exec"),
             (["-e", "/bin/sh", "-l", "1"], "a program is run by --exec"),
             (["-c", "/bin/sh", "127.0.0.1", "1"], "too much"),
