@@ -23,9 +23,11 @@ struct process {
     uint32_t uid;
     const char *user;              /* by name */
     const char *command;           /* command line, NULs as blanks */
-    const char *unit;              /* systemd unit, "nginx.service" */
+    const char *unit;              /* systemd unit, "nginx.service": one of the machine's, not of a
+                                      container's own */
+    bool user_unit;                /* it is one of the user's: "systemctl --user" */
     const char *container_runtime; /* "docker", "podman", "kubernetes", "lxc" … */
-    const char *container;         /* its identity, 64 hexadecimal digits or a name */
+    const char *container;         /* its identity, hexadecimal digits or a name */
     uint64_t started;              /* wall clock, nanoseconds since 1970; 0: not known */
     uint64_t space;                /* inode of its network namespace; 0: not known */
 };
@@ -35,7 +37,8 @@ struct owners {
     size_t count, capacity;
     struct process *processes; /* sorted by pid: those of `items` */
     size_t process_count;
-    size_t unseen; /* processes that could not be looked into, for want of rights */
+    size_t unseen; /* processes that could not be looked into, for want of rights; without those
+                      that /proc's mount option hidepid hides */
     struct arena arena;
 };
 
@@ -56,7 +59,8 @@ void owners_release(struct owners *owners);
 const struct owner *owners_of(const struct owners *owners, uint32_t inode, size_t *ret_count);
 const struct process *owners_process(const struct owners *owners, pid_t pid);
 
-/* What a process's /proc/PID/cgroup says of unit and container. Pure; the text is hostile. Results
- * are in `arena`, or NULL. Returns 0 or -ENOMEM. */
-int cgroup_read(const char *text, size_t length, struct arena *arena, const char **ret_unit,
-                const char **ret_runtime, const char **ret_container);
+/* What a process's /proc/PID/cgroup says: fills in `unit`, `user_unit`, `container_runtime` and
+ * `container`, with texts in `arena`. Pure; the text is hostile, but what comes of it is not: a
+ * container's identity has letters, digits and ". _ -" only, a unit's name also ": @ \". Returns 0
+ * or -ENOMEM. */
+int cgroup_read(const char *text, size_t length, struct arena *arena, struct process *process);

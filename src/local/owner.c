@@ -1,0 +1,210 @@
+/* Who holds a socket: the ways asked in turn, their answer in order, and who the processes are. */
+#include "local/owner_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool owner_question_has(const struct owner_question *question, uint64_t inode)
+{
+    size_t low = 0, high = question->count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (question->inodes[middle] == inode)
+            return true;
+        if (question->inodes[middle] < inode)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+int owner_list_add(struct owner_list *list, const struct owner *owner)
+{
+    if (list->count == list->capacity) {
+        const size_t capacity = list->capacity ? list->capacity * 2 : 64;
+        struct owner *items = reallocarray(list->items, capacity, sizeof(*items));
+        if (!items)
+            return -ENOMEM;
+        list->items = items;
+        list->capacity = capacity;
+    }
+    list->items[list->count++] = *owner;
+    return 0;
+}
+
+/* ---- order ---- */
+
+static int compare_owners(const void *one, const void *other)
+{
+    const struct owner *a = one, *b = other;
+    if (a->inode != b->inode)
+        return a->inode < b->inode ? -1 : 1;
+    if (a->pid != b->pid)
+        return a->pid < b->pid ? -1 : 1;
+    return (a->fd > b->fd) - (a->fd < b->fd);
+}
+
+/* A table of descriptors that a thread has for itself may be a copy of its process's. */
+static void sort_owners(struct owner_list *list)
+{
+    size_t kept = 0;
+    if (list->count == 0)
+        return;
+    qsort(list->items, list->count, sizeof(*list->items), compare_owners);
+    for (size_t i = 1; i < list->count; i++)
+        if (compare_owners(&list->items[kept], &list->items[i]) != 0)
+            list->items[++kept] = list->items[i];
+    list->count = kept + 1;
+}
+
+static int compare_pids(const void *one, const void *other)
+{
+    const struct process *a = one, *b = other;
+    return (a->pid > b->pid) - (a->pid < b->pid);
+}
+
+const struct process *owners_process(const struct owners *owners, pid_t pid)
+{
+    const struct process wanted = {.pid = pid};
+    if (owners->process_count == 0)
+        return NULL;
+    return bsearch(&wanted, owners->processes, owners->process_count, sizeof(wanted), compare_pids);
+}
+
+const struct owner *owners_of(const struct owners *owners, uint32_t inode, size_t *ret_count)
+{
+    size_t low = 0, high = owners->count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (owners->items[middle].inode < inode)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    size_t count = 0;
+    while (low + count < owners->count && owners->items[low + count].inode == inode)
+        count++;
+    *ret_count = count;
+    return count ? &owners->items[low] : NULL;
+}
+
+/* ---- processes ---- */
+
+/* Those of `owners->items`, each once, in order. */
+static int list_processes(struct owners *owners)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < owners->count; i++) /* mostly one process has many in a row */
+        count += i == 0 || owners->items[i].pid != owners->items[i - 1].pid;
+    struct process *processes = calloc(count ? count : 1, sizeof(*processes));
+    if (!processes)
+        return -ENOMEM;
+    count = 0;
+    for (size_t i = 0; i < owners->count; i++)
+        if (i == 0 || owners->items[i].pid != owners->items[i - 1].pid)
+            processes[count++].pid = owners->items[i].pid;
+    qsort(processes, count, sizeof(*processes), compare_pids);
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || processes[kept - 1].pid != processes[i].pid)
+            processes[kept++] = processes[i];
+    owners->processes = processes;
+    owners->process_count = kept;
+    return 0;
+}
+
+static void forget_vanished(struct owners *owners)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < owners->count; i++)
+        if (owners_process(owners, owners->items[i].pid))
+            owners->items[kept++] = owners->items[i];
+    owners->count = kept;
+}
+
+static int read_processes(struct owners *owners, int proc, bool details)
+{
+    struct process_users users = {0};
+    size_t kept = 0;
+    int failed = 0;
+    for (size_t i = 0; i < owners->process_count; i++) {
+        failed = process_read(proc, owners->processes[i].pid, details ? &users : NULL,
+                              &owners->arena, &owners->processes[kept]);
+        if (failed == -ENOMEM)
+            break;
+        kept += !failed;
+    }
+    process_users_release(&users);
+    if (failed == -ENOMEM)
+        return failed;
+    const bool vanished = kept < owners->process_count;
+    owners->process_count = kept;
+    if (vanished)
+        forget_vanished(owners);
+    return 0;
+}
+
+static int describe(struct owners *owners, bool details)
+{
+    int failed = list_processes(owners);
+    if (failed || owners->process_count == 0)
+        return failed;
+    const int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    failed = proc < 0 ? -errno : read_processes(owners, proc, details);
+    if (proc >= 0)
+        close(proc);
+    return failed;
+}
+
+/* ---- the search ---- */
+
+static int find(const struct owner_question *question, enum owners_way way, struct owner_list *list,
+                size_t *ret_unseen, struct error *error)
+{
+    if (way != OWNERS_PROC) {
+        const int failed = owner_bpf_find(question, list, way == OWNERS_BPF ? error : NULL);
+        if (!failed || way == OWNERS_BPF)
+            return failed;
+        list->count = 0;
+    }
+    return owner_proc_find(question, list, ret_unseen, error);
+}
+
+int owners_find(const uint32_t *inodes, size_t count, enum owners_way way, bool details,
+                struct owners *ret_owners, struct error *error)
+{
+    const struct owner_question question = {inodes, count};
+    struct owners owners = {0};
+    struct owner_list list = {0};
+    int failed = 0;
+    if (count > 0)
+        failed = find(&question, way, &list, &owners.unseen, error);
+    if (!failed) {
+        sort_owners(&list);
+        owners.items = list.items;
+        owners.count = list.count;
+        owners.capacity = list.capacity;
+        list = (struct owner_list){0};
+        failed = describe(&owners, details);
+        if (failed)
+            error_set(error, -failed, "cannot read of processes: %s", strerror(-failed));
+    }
+    free(list.items);
+    if (failed)
+        owners_release(&owners);
+    else
+        *ret_owners = owners;
+    return failed;
+}
+
+void owners_release(struct owners *owners)
+{
+    free(owners->items);
+    free(owners->processes);
+    arena_release(&owners->arena);
+    *owners = (struct owners){0};
+}
