@@ -303,7 +303,7 @@ static int make_set(const struct option_list *words, struct address_set *set, st
             return failed;
     }
     int failed = address_set_seal(set);
-    return failed ? error_set(error, -failed, "out of memory") : 0;
+    return failed && failed != -EOVERFLOW ? error_set(error, -failed, "out of memory") : 0;
 }
 
 struct dial_options talk_dial_options_of(const struct talk *talk, const struct endpoint *endpoint)

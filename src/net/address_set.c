@@ -220,6 +220,19 @@ bool address_set_find(const struct address_set *set, const struct address *addre
     return true;
 }
 
+static bool covers(const struct address_set *set, const struct address *address)
+{
+    const size_t at = first_ending_after(set, address);
+    return at < set->count && address_compare(&set->ranges[at].first, address) <= 0;
+}
+
+bool address_set_contains(const struct address_set *set, const struct address *address)
+{
+    struct address anywhere = *address;
+    anywhere.scope = 0;
+    return covers(set, address) || (address->scope && covers(set, &anywhere));
+}
+
 /* Whether the range is one CIDR block, and the length of its prefix. */
 static bool range_is_block(const struct address_range *range, unsigned *ret_prefix)
 {

@@ -43,6 +43,10 @@ struct address address_set_at(const struct address_set *set, uint64_t index);
 bool address_set_find(const struct address_set *set, const struct address *address,
                       uint64_t *ret_index);
 
+/* Whether the set holds the address, also where address_set_seal() said -EOVERFLOW. A link-local
+ * address without a zone in the set is that of every zone. */
+bool address_set_contains(const struct address_set *set, const struct address *address);
+
 /* Canonical text that target_parse() reads back, ranges separated by `separator`:
  * "192.0.2.0/24", "192.0.2.1", "192.0.2.1-192.0.2.9". */
 void address_set_format(const struct address_set *set, const char *separator,

@@ -67,8 +67,7 @@ void listener_tell(struct listener *listener, enum listener_event event, const s
 
 static bool contains(const struct address_set *set, const struct address *address)
 {
-    uint64_t index;
-    return set && address_set_find(set, address, &index);
+    return set && address_set_contains(set, address);
 }
 
 bool listener_admits(struct listener *listener, const struct peer *peer)

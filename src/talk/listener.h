@@ -10,7 +10,7 @@ struct listener_options {
     struct endpoint endpoint;               /* without a host: loopback, IPv4 and IPv6 */
     enum address_family family;             /* only this one */
     struct tls *tls;                        /* of ENDPOINT_TLS; borrowed */
-    const struct address_set *allow, *deny; /* NULL: everybody, nobody; sealed; borrowed. `deny`
+    const struct address_set *allow, *deny; /* NULL: everybody, nobody; borrowed. `deny`
                                                wins. Unix sockets are not asked */
     uint64_t maximum;  /* clients at a time; 0: no limit. More wait in the kernel's queue */
     uint64_t timeout;  /* nanoseconds for TLS and the PROXY header; 0: 10 s */

@@ -265,6 +265,31 @@ static void test_size_limit(void **state)
     }
 }
 
+static void test_contains(void **state)
+{
+    (void)state;
+    struct address_set set = {0};
+    const struct {
+        const char *text;
+        uint32_t scope;
+        bool expected;
+    } cases[] = {
+        {"10.1.2.3", 0, true},     {"11.0.0.0", 0, false}, {"fd00::1", 0, true},
+        {"fdff:ffff::", 0, true},  {"fe00::", 0, false},   {"2001:db8::1", 0, true},
+        {"2001:db9::1", 0, false}, {"fe80::1", 0, true},   {"fe80::1", 7, true},
+        {"fe90::1", 7, false},
+    };
+    parse_into(&set, "10.0.0.0/8 fd00::/8 2001:db8::/32 fe80::/16");
+    assert_int_equal(address_set_seal(&set), -EOVERFLOW);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct address address;
+        assert_int_equal(address_parse(cases[i].text, strlen(cases[i].text), &address, NULL), 0);
+        address.scope = cases[i].scope;
+        assert_int_equal(address_set_contains(&set, &address), cases[i].expected);
+    }
+    address_set_release(&set);
+}
+
 static void test_largest_index(void **state)
 {
     (void)state;
@@ -313,10 +338,15 @@ static void test_sorted_list_stays_small(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_sets), cmocka_unit_test(test_text),
-        cmocka_unit_test(test_exclusions),  cmocka_unit_test(test_subtract_itself),
-        cmocka_unit_test(test_size_limit),  cmocka_unit_test(test_largest_index),
-        cmocka_unit_test(test_add_refuses), cmocka_unit_test(test_sorted_list_stays_small),
+        cmocka_unit_test(test_random_sets),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_exclusions),
+        cmocka_unit_test(test_subtract_itself),
+        cmocka_unit_test(test_size_limit),
+        cmocka_unit_test(test_largest_index),
+        cmocka_unit_test(test_contains),
+        cmocka_unit_test(test_add_refuses),
+        cmocka_unit_test(test_sorted_list_stays_small),
     };
     return cmocka_run_group_tests(tests, universe_setup, NULL);
 }
