@@ -16,8 +16,7 @@
 enum {
     ANSWER_SIZE = 65536, /* the kernel puts no more than 32 KiB into one datagram of a dump */
     ATTEMPTS = 3,
-    PATIENCE = 10,     /* seconds; the kernel answers within the system call that asks */
-    REPEAT_REACH = 32, /* sockets of a hash bucket that may come twice */
+    PATIENCE = 10, /* seconds; the kernel answers within the system call that asks */
 };
 
 /* Where the kernel's table is. */
@@ -144,52 +143,16 @@ static int answer_receive(const struct listing *listing, size_t *ret_length)
     }
 }
 
-/* Between two datagrams a hash bucket may have got another socket at its front, and then the
- * kernel, which counts, tells of its last one again. So the first of a datagram are looked for
- * among the last of the one before. */
-struct recent {
-    uint64_t cookies[REPEAT_REACH];
-    size_t count;
-};
-
-static bool recent_has(const struct recent *recent, uint64_t cookie)
-{
-    for (size_t i = 0; i < recent->count; i++)
-        if (recent->cookies[i] == cookie && cookie != 0)
-            return true;
-    return false;
-}
-
-/* Takes repeats out of the entries from `start` on, and remembers the last of these. */
-static void drop_repeats(struct socket_list *list, size_t start, struct recent *recent)
-{
-    size_t kept = start;
-    for (size_t i = start; i < list->count; i++) {
-        const struct socket_entry *entry = &list->entries[i];
-        if (i < start + REPEAT_REACH && recent_has(recent, entry->cookie))
-            continue;
-        if (kept != i)
-            list->entries[kept] = *entry;
-        kept++;
-    }
-    list->count = kept;
-    recent->count = 0;
-    for (size_t i = list->count; i > start && recent->count < REPEAT_REACH; i--)
-        recent->cookies[recent->count++] = list->entries[i - 1].cookie;
-}
-
 /* Sends a question and takes the whole answer. Returns 0 or -errno. */
 static int question_try(const struct listing *listing, const struct question *question,
                         struct diag_progress *progress)
 {
     struct socket_list *list = listing->list;
-    struct recent recent = {.count = 0};
     int code = question_send(listing, question);
     if (code != 0)
         return error_set(listing->error, -code, "cannot ask the kernel for its %s sockets: %s",
                          socket_kind_name(question->kind), strerror(-code));
     while (!progress->complete) {
-        const size_t start = list->count;
         size_t length = 0;
         code = answer_receive(listing, &length);
         if (code != 0)
@@ -201,7 +164,6 @@ static int question_try(const struct listing *listing, const struct question *qu
                          list, progress, listing->error);
         if (code != 0)
             return code;
-        drop_repeats(list, start, &recent);
         code = socket_list_grown(list, listing->error);
         if (code != 0)
             return code;

@@ -35,15 +35,19 @@ struct diag_tape;
 int diag_list(const struct diag_query *query, uint32_t space, struct diag_tape *tape,
               struct socket_list *list, struct error *error);
 
+#define DIAG_RECENT 32
+
 /* How far the answer to a dump has come; zero before its first message. */
 struct diag_progress {
     bool complete;
-    bool interrupted; /* the kernel's table changed meanwhile */
-    int refusal;      /* positive errno with which the kernel would not answer */
+    bool interrupted;             /* the kernel's table changed meanwhile */
+    int refusal;                  /* positive errno with which the kernel would not answer */
+    uint64_t recent[DIAG_RECENT]; /* cookies of the last sockets of the datagram before */
+    size_t recent_count;
 };
 
-/* Appends what the messages of one dump's answer tell, as far as `query` takes it (NULL: all). They
- * are hostile when they come from a tape. `kind` is that of the question, any of Unix's for all
+/* Appends what one datagram of a dump's answer tells, as far as `query` takes it (NULL: all). It
+ * is hostile when it comes from a tape. `kind` is that of the question, any of Unix's for all
  * three. Pure. Returns 0, or -errno with an error: the messages before the one at fault have been
  * appended. */
 int diag_read(const void *bytes, size_t length, enum socket_kind kind,

@@ -400,11 +400,42 @@ static int message_read(const struct nlmsghdr *header, const unsigned char *byte
     }
 }
 
+/* ---- repeats ---- */
+
+static bool is_recent(const struct diag_progress *progress, uint64_t cookie)
+{
+    for (size_t i = 0; i < progress->recent_count; i++)
+        if (progress->recent[i] == cookie && cookie != 0)
+            return true;
+    return false;
+}
+
+/* Between two datagrams a hash bucket may have got another socket at its front, and then the
+ * kernel, which counts, tells of its last one again. So the first of a datagram, from `start` on,
+ * are looked for among the last of the one before. */
+static void drop_repeats(struct socket_list *list, size_t start, struct diag_progress *progress)
+{
+    size_t kept = start;
+    for (size_t i = start; i < list->count; i++) {
+        const struct socket_entry *entry = &list->entries[i];
+        if (i < start + DIAG_RECENT && is_recent(progress, entry->cookie))
+            continue;
+        if (kept != i)
+            list->entries[kept] = *entry;
+        kept++;
+    }
+    list->count = kept;
+    progress->recent_count = 0;
+    for (size_t i = kept; i > start && progress->recent_count < DIAG_RECENT; i--)
+        progress->recent[progress->recent_count++] = list->entries[i - 1].cookie;
+}
+
 int diag_read(const void *bytes, size_t length, enum socket_kind kind,
               const struct diag_query *query, uint32_t space, struct socket_list *list,
               struct diag_progress *progress, struct error *error)
 {
     const unsigned char *start = bytes;
+    const size_t before = list->count;
     for (size_t at = 0; at < length && !progress->complete;) {
         struct nlmsghdr header = {0};
         const size_t left = length - at;
@@ -420,5 +451,6 @@ int diag_read(const void *bytes, size_t length, enum socket_kind kind,
         const size_t whole = NLMSG_ALIGN((size_t)header.nlmsg_len);
         at += whole < left ? whole : left;
     }
+    drop_repeats(list, before, progress);
     return 0;
 }
