@@ -350,12 +350,19 @@ void listener_departed(struct listener *listener)
 
 /* ---- binding ---- */
 
+/* Abstract names are those of sockets. */
+static bool is_socket(const char *path)
+{
+    struct stat status;
+    return path[0] == '@' || (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode));
+}
+
 static const char *bind_advice(int code, const struct peer *peer)
 {
     if (code == EADDRINUSE)
-        return peer->kind == PEER_UNIX
-                   ? ": a program listens there"
-                   : ": another program has this port, or chose 'all addresses'";
+        return peer->kind != PEER_UNIX ? ": another program has this port, or chose 'all addresses'"
+               : is_socket(peer->path) ? ": a program listens there"
+                                       : ": a file that is no socket is there";
     if (code == EACCES && peer->kind == PEER_INTERNET)
         return ": ports below 1024 need root or CAP_NET_BIND_SERVICE";
     if (code == EADDRNOTAVAIL)
@@ -370,14 +377,14 @@ static int bind_failed(const struct peer *peer, int code, struct error *error)
                      strerror(code), bind_advice(code, peer));
 }
 
-/* A socket's file that nobody listens at any more is in the way of the next one. */
+/* A socket's file that nobody listens at any more is in the way of the next one. Whoever does
+ * listen is not disturbed: connecting to it with another type of socket fails, connect(2). */
 static void remove_stale(const struct peer *peer, const struct sockaddr_storage *sockaddr,
                          socklen_t length)
 {
-    struct stat status;
-    if (peer->path[0] == '@' || lstat(peer->path, &status) < 0 || !S_ISSOCK(status.st_mode))
+    if (peer->path[0] == '@' || !is_socket(peer->path))
         return;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
     if (connect(fd, (const struct sockaddr *)sockaddr, length) < 0 && errno == ECONNREFUSED)
