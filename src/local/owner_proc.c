@@ -224,6 +224,17 @@ static int read_stretch(struct worker *worker, const struct stretch *stretch)
     return failed;
 }
 
+/* Anything else is a process that has vanished. */
+static bool is_fatal(int failed)
+{
+    return failed == -ENOMEM || failed == -EMFILE || failed == -ENFILE;
+}
+
+static bool is_refusal(int failed)
+{
+    return failed == -EACCES || failed == -EPERM;
+}
+
 /* ---- threads of a process ---- */
 
 /* Has the thread a table of descriptors for itself? Those of a process whose first thread has ended
@@ -239,7 +250,8 @@ static int read_thread(struct worker *worker, pid_t pid, pid_t tid, bool empty)
     const struct stretch stretch = {pid, tid, 0};
     if (tid == pid || !has_own_files(pid, tid, empty))
         return 0;
-    return read_stretch(worker, &stretch) == -ENOMEM ? -ENOMEM : 0;
+    const int failed = read_stretch(worker, &stretch);
+    return is_fatal(failed) || is_refusal(failed) ? failed : 0;
 }
 
 /* Looks at a process's other threads, which may have files of their own: unshare(CLONE_FILES). */
@@ -268,14 +280,17 @@ static int read_threads(struct worker *worker, pid_t pid, bool empty)
 
 static int do_stretch(struct worker *worker, const struct stretch *stretch)
 {
-    const int failed = read_stretch(worker, stretch);
-    if (failed == -ENOMEM || failed == -EMFILE || failed == -ENFILE)
-        return failed;
-    if (stretch->offset || stretch->tid)
-        return 0;
-    if (failed == -EACCES || failed == -EPERM)
-        worker->unseen += process_holds_files(worker->search->proc, stretch->pid);
-    return failed ? 0 : read_threads(worker, stretch->pid, worker->names == 0);
+    int failed = read_stretch(worker, stretch);
+    if (stretch->offset || stretch->tid || is_fatal(failed))
+        return is_fatal(failed) ? failed : 0;
+    bool refused = is_refusal(failed);
+    /* The files of a process whose first thread has ended are refused to all but root. */
+    if (!failed || (refused && !process_holds_files(worker->search->proc, stretch->pid))) {
+        failed = read_threads(worker, stretch->pid, refused || worker->names == 0);
+        refused = is_refusal(failed);
+    }
+    worker->unseen += refused;
+    return is_fatal(failed) ? failed : 0;
 }
 
 static void *work(void *argument)
