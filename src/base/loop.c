@@ -83,14 +83,29 @@ int loop_watch(struct loop *loop, struct watch *watch, uint32_t events)
     return 0;
 }
 
-void loop_unwatch(struct loop *loop, struct watch *watch)
+/* What the loop was about to tell it is not told. */
+static void forget_events(struct loop *loop, const struct watch *watch)
 {
-    epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
-    loop->watches--;
     for (int i = loop->batch_next; i < loop->batch_count; i++) {
         if (loop->batch[i].data.ptr == watch)
             loop->batch[i].data.ptr = NULL;
     }
+}
+
+void loop_unwatch(struct loop *loop, struct watch *watch)
+{
+    epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+    loop->watches--;
+    forget_events(loop, watch);
+}
+
+int loop_rewatch(struct loop *loop, struct watch *from, struct watch *to, uint32_t events)
+{
+    struct epoll_event event = {.events = events | EPOLLET, .data.ptr = to};
+    if (epoll_ctl(loop->epoll, EPOLL_CTL_MOD, from->fd, &event) < 0)
+        return -errno;
+    forget_events(loop, from);
+    return 0;
 }
 
 /* ---- times ---- */

@@ -38,6 +38,10 @@ struct watch {
 int loop_watch(struct loop *loop, struct watch *watch, uint32_t events);
 void loop_unwatch(struct loop *loop, struct watch *watch);
 
+/* Another watch for the descriptor of `from`, which no longer is one; what is possible now is said
+ * again. Returns 0, or -errno with `from` as it was. */
+int loop_rewatch(struct loop *loop, struct watch *from, struct watch *to, uint32_t events);
+
 /* ---- times ---- */
 
 struct timer {

@@ -100,6 +100,9 @@ static inline void channel_free(struct channel *channel, bool abort)
  * Takes the descriptor, which is closed on failure too. Returns 0 or -errno. */
 int channel_socket_new(struct loop *loop, int fd, struct channel **ret_channel);
 
+/* The same for one that is watched already, and no longer by `watched`. */
+int channel_socket_take(struct loop *loop, struct watch *watched, struct channel **ret_channel);
+
 /* Two descriptors of this process, standard input and output say, which stay open: pipes, files,
  * terminals, sockets, in any mixture. -1: that direction is at its end from the beginning. Their
  * flags, which other processes share, are left alone. Returns 0 or -errno. */

@@ -91,13 +91,21 @@ static int option_of(int fd, int option)
     return getsockopt(fd, SOL_SOCKET, option, &value, &length) < 0 ? -1 : value;
 }
 
-int channel_socket_new(struct loop *loop, int fd, struct channel **ret_channel)
+static int make_non_blocking(int fd)
 {
-    struct socket_channel *self = calloc(1, sizeof(*self));
     int flags = fcntl(fd, F_GETFL);
-    int failed = !self ? -ENOMEM : 0;
-    if (!failed && (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
-        failed = -errno;
+    if (flags < 0 || (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
+        return -errno;
+    return 0;
+}
+
+/* `watched`: by whom it is watched now; NULL: by nobody. */
+static int socket_channel_new(struct loop *loop, int fd, struct watch *watched,
+                              struct channel **ret_channel)
+{
+    const uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
+    struct socket_channel *self = calloc(1, sizeof(*self));
+    int failed = self ? make_non_blocking(fd) : -ENOMEM;
     if (!failed) {
         bool messages = option_of(fd, SO_TYPE) != SOCK_STREAM;
         self->loop = loop;
@@ -109,13 +117,26 @@ int channel_socket_new(struct loop *loop, int fd, struct channel **ret_channel)
                                          .connected = true,
                                          .splice_in = messages ? -1 : fd,
                                          .splice_out = messages ? -1 : fd};
-        failed = loop_watch(loop, &self->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+        failed = watched ? loop_rewatch(loop, watched, &self->watch, events)
+                         : loop_watch(loop, &self->watch, events);
     }
     if (failed) {
+        if (watched)
+            loop_unwatch(loop, watched);
         close(fd);
         free(self);
         return failed;
     }
     *ret_channel = &self->channel;
     return 0;
+}
+
+int channel_socket_new(struct loop *loop, int fd, struct channel **ret_channel)
+{
+    return socket_channel_new(loop, fd, NULL, ret_channel);
+}
+
+int channel_socket_take(struct loop *loop, struct watch *watched, struct channel **ret_channel)
+{
+    return socket_channel_new(loop, watched->fd, watched, ret_channel);
 }

@@ -315,25 +315,34 @@ static void channel_ready(struct channel *channel, void *user)
     dial_go_on(user);
 }
 
-/* The socket becomes a channel. Returns 0 or -errno with `error` set. */
-static int make_channel(struct dial *dial)
+/* TLS over the socket, which it takes. Returns 0 or -errno with `error` set. */
+static int make_secure(struct dial *dial)
 {
     int fd = dial->watch.fd;
-    bool secure = dial->options.endpoint.kind == ENDPOINT_TLS;
-    dial->local = peer_of(fd, getsockname);
-    loop_unwatch(dial->loop, &dial->watch);
-    dial->watched = false;
-    dial->watch.fd = -1;
     const char *name = dial->options.endpoint.host, *sni = dial->options.sni;
     if (sni && *sni) { /* whose certificate is asked for is whom it is checked for */
         name = sni;
         sni = NULL;
     }
-    int failed = secure ? channel_tls_new(dial->loop, dial->options.tls, fd, name, sni,
-                                          &dial->channel, &dial->error)
-                        : channel_socket_new(dial->loop, fd, &dial->channel);
-    if (failed && !secure)
-        return error_set(&dial->error, -failed, "cannot watch a socket: %s", strerror(-failed));
+    loop_unwatch(dial->loop, &dial->watch);
+    return channel_tls_new(dial->loop, dial->options.tls, fd, name, sni, &dial->channel,
+                           &dial->error);
+}
+
+/* The socket becomes a channel. Returns 0 or -errno with `error` set. */
+static int make_channel(struct dial *dial)
+{
+    int failed;
+    dial->local = peer_of(dial->watch.fd, getsockname);
+    if (dial->options.endpoint.kind == ENDPOINT_TLS) {
+        failed = make_secure(dial);
+    } else {
+        failed = channel_socket_take(dial->loop, &dial->watch, &dial->channel);
+        if (failed)
+            error_set(&dial->error, -failed, "cannot watch a socket: %s", strerror(-failed));
+    }
+    dial->watched = false;
+    dial->watch.fd = -1;
     if (!failed) {
         dial->channel->ready = channel_ready;
         dial->channel->user = dial;

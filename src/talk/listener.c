@@ -37,7 +37,7 @@ struct approach {
     struct timer limit;
     struct channel *channel; /* of TLS */
     struct peer remote, local;
-    bool header_wanted;
+    bool header_wanted; /* and the loop tells of the socket */
 };
 
 struct listener {
@@ -87,10 +87,10 @@ static void approach_free(struct approach *approach)
 {
     struct listener *listener = approach->listener;
     loop_timer_clear(listener->loop, &approach->limit);
-    if (approach->watch.fd >= 0) {
+    if (approach->header_wanted)
         loop_unwatch(listener->loop, &approach->watch);
+    if (approach->watch.fd >= 0)
         close(approach->watch.fd);
-    }
     channel_free(approach->channel, true);
     *approach->link = approach->next;
     if (approach->next)
@@ -169,11 +169,12 @@ static int approach_go_on(struct approach *approach)
     int r = approach->header_wanted ? take_header(approach, &error) : 0;
     if (r == -EAGAIN)
         return r;
+    if (approach->header_wanted)
+        loop_unwatch(listener->loop, &approach->watch);
     approach->header_wanted = false;
     int fd = approach->watch.fd;
     bool secure = listener->options.endpoint.kind == ENDPOINT_TLS;
     if (!r && !approach->channel) {
-        loop_unwatch(listener->loop, &approach->watch);
         approach->watch.fd = -1;
         r = secure ? channel_tls_new(listener->loop, listener->options.tls, fd, NULL, NULL,
                                      &approach->channel, &error)
@@ -229,7 +230,9 @@ static int approach_new(struct listener *listener, int fd, const struct peer *re
                                   .next = listener->approaches,
                                   .link = &listener->approaches};
     uint64_t patience = listener->options.timeout ? listener->options.timeout : PATIENCE;
-    int failed = loop_watch(listener->loop, &approach->watch, EPOLLIN | EPOLLRDHUP);
+    int failed = approach->header_wanted
+                     ? loop_watch(listener->loop, &approach->watch, EPOLLIN | EPOLLRDHUP)
+                     : 0;
     if (failed) {
         free(approach);
         close(fd);
