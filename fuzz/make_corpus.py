@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Makes the corpora that are not text: checkpoint, error_queue, packet, judge, neighbour, endpoint,
-proxy, proxy_header and telnet in fuzz/corpus.
+proxy, proxy_header, telnet, diag and procnet in fuzz/corpus.
 
     python3 fuzz/make_corpus.py
 
 The formats are written here a second time, from their description in src/scan/checkpoint.c and from
-recvmsg(2), ip(7), <linux/errqueue.h> and the RFCs, and not by the code that reads them.
+recvmsg(2), ip(7), sock_diag(7), <linux/errqueue.h> and the RFCs, and not by the code that reads them.
 """
 import ipaddress
 import pathlib
@@ -587,11 +587,127 @@ def telnet_sessions():
             for name, stream in streams.items() for how, segment in ((7, 0), (31, 2))}
 
 
+# ---- netlink's messages about sockets, and /proc/net ----
+
+DIAG_DONE, DIAG_ERROR, DIAG_SOCKET, DIAG_INTERRUPTED = 3, 2, 20, 0x10
+DIAG_KINDS = {'tcp': 0, 'udp': 2, 'sctp': 4, 'raw': 5, 'unix': 6}
+DIAG_INFO, DIAG_CONGESTION, DIAG_SHUTDOWN, DIAG_V6ONLY, DIAG_PEERS = 2, 4, 8, 11, 13
+DIAG_MARK, DIAG_CGROUP = 15, 21
+UNIX_NAME, UNIX_PEER, UNIX_QUEUES, UNIX_SHUTDOWN, UNIX_UID = 0, 2, 4, 6, 7
+
+
+def diag_pad(value):
+    return value + bytes(-len(value) % 4)
+
+
+def diag_message(kind, body, flags=2, length=None):
+    return diag_pad(struct.pack('=IHHII', 16 + len(body) if length is None else length, kind, flags,
+                                1, 0) + body)
+
+
+def diag_attribute(kind, value, length=None):
+    return diag_pad(struct.pack('=HH', 4 + len(value) if length is None else length, kind) + value)
+
+
+def diag_inet(state, local, local_port, remote, remote_port, *attributes, timer=0, flags=2):
+    local, remote = ipaddress.ip_address(local), ipaddress.ip_address(remote)
+    family = socket.AF_INET if local.version == 4 else socket.AF_INET6
+    body = struct.pack('=BBBB', family, state, timer, 0) + \
+        struct.pack('>HH', local_port, remote_port) + local.packed.ljust(16, b'\0') + \
+        remote.packed.ljust(16, b'\0') + \
+        struct.pack('=IIIIIIII', 0, local_port, remote_port, 7200, 1, 2, 1000, 4711)
+    return diag_message(DIAG_SOCKET, body + b''.join(attributes), flags)
+
+
+def diag_unix(kind, state, *attributes):
+    body = struct.pack('=BBBBIII', socket.AF_UNIX, kind, state, 0, 4711, 1, 0)
+    return diag_message(DIAG_SOCKET, body + b''.join(attributes))
+
+
+def diag_done(code=0):
+    return diag_message(DIAG_DONE, struct.pack('=i', code))
+
+
+def diag_record(kind, value=b'', length=None):
+    return struct.pack('=II', kind, len(value) if length is None else length) + value
+
+
+def diag_question(space, kind, family):
+    return diag_record(2, struct.pack('=IIIII', space, kind, family, 0xfffe, 0))
+
+
+def diag_tape(*parts):
+    return b'\xff' + b'porthole sockets 1\n' + struct.pack('=IQ', 0x01020304, 0) + b''.join(parts) + \
+        diag_record(0)
+
+
+def diag_inputs():
+    listener = diag_inet(10, '192.0.2.1', 22, '0.0.0.0', 0,
+                         diag_attribute(DIAG_SHUTDOWN, b'\0'),
+                         diag_attribute(DIAG_CGROUP, struct.pack('=Q', 1)))
+    figures = diag_inet(1, '2001:db8::1', 443, '2001:db8::2', 50000,
+                        diag_attribute(DIAG_INFO, bytes(range(232))),
+                        diag_attribute(DIAG_CONGESTION, b'cubic\0'),
+                        diag_attribute(DIAG_MARK, struct.pack('=I', 7)), timer=2)
+    both = diag_inet(7, '::', 53, '::', 0, diag_attribute(DIAG_V6ONLY, b'\1'))
+    mapped = diag_inet(1, '::ffff:192.0.2.1', 80, '::ffff:192.0.2.2', 4000)
+    association = diag_inet(5, '192.0.2.1', 9, '192.0.2.2', 10,
+                            diag_attribute(DIAG_PEERS, bytes(128)))
+    path = diag_unix(socket.SOCK_STREAM, 10, diag_attribute(UNIX_NAME, b'/run/x\0'),
+                     diag_attribute(UNIX_QUEUES, struct.pack('=II', 0, 4096)),
+                     diag_attribute(UNIX_SHUTDOWN, b'\0'),
+                     diag_attribute(UNIX_UID, struct.pack('=I', 1000)))
+    abstract = diag_unix(socket.SOCK_SEQPACKET, 1, diag_attribute(UNIX_NAME, b'\0a\0b'),
+                         diag_attribute(UNIX_PEER, struct.pack('=I', 4712)))
+    line = b'   0: 0100007F:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 5 2 0\n'
+    space = diag_record(1, struct.pack('=QI', 4026531840, 1) + b'blue')
+    return {
+        **{'kind-' + name: bytes([kind, 0, 0]) + content + diag_done() for name, kind, content in (
+            ('tcp', 0, listener + figures + mapped), ('udp', 2, both), ('sctp', 4, association),
+            ('unix', 6, path + abstract))},
+        'port': bytes([0, 0, 22]) + listener + figures,
+        'states': bytes([0, 2, 0]) + listener + figures,
+        'refused': bytes([5, 0, 0]) + diag_done(-2),
+        'error': bytes([5, 0, 0]) + diag_message(DIAG_ERROR, struct.pack('=i', -1), 0),
+        'attribute-too-long': bytes([0, 0, 0]) +
+        diag_inet(1, '192.0.2.1', 1, '192.0.2.2', 2, diag_attribute(DIAG_INFO, b'abcd', 400)),
+        'message-too-long': bytes([0, 0, 0]) + diag_message(DIAG_SOCKET, bytes(72), length=4000),
+        'message-too-short': bytes([0, 0, 0]) + diag_message(DIAG_SOCKET, bytes(72), length=15),
+        'tape': diag_tape(space, diag_question(0, 0, 4), diag_record(3, listener + diag_done()),
+                          diag_question(0, 6, 0), diag_record(3, path + diag_done()),
+                          diag_question(0, 5, 4), diag_record(5, struct.pack('=I', 1)),
+                          diag_question(0, 2, 4),
+                          diag_record(6, b'udp\0  sl  local_address\n' + line)),
+        'tape-again': diag_tape(diag_question(0, 0, 4), diag_record(3, listener), diag_record(4),
+                                diag_record(3, diag_inet(1, '::', 1, '::', 2, flags=2 |
+                                                         DIAG_INTERRUPTED))),
+        'tape-too-long': diag_tape(diag_record(3, b'abc', 0xffffffff)),
+    }
+
+
+def procnet_inputs():
+    heading = b'  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid' \
+              b'  timeout inode\n'
+    rest = b' 01 00000000:00000000 02:000002CF 00000003  1000        0 10125729 4 0000 21 4 30\n'
+    unix = b'Num       RefCount Protocol Flags    Type St Inode Path\n'
+    return {
+        'tcp': b'\0' + heading + b'   0: 0100007F:0016 0100007F:C350' + rest,
+        'tcp6': b'\1' + heading + b'   0: 0000000000000000FFFF00000100007F:0016 '
+        b'0000000000000000FFFF00000100007F:C350' + rest,
+        'cut': b'\2' + heading + b'   1: 00000000:0016 00000000:0000 0A\n',
+        'raw6': b'\7' + heading + b'   58: ' + b'0' * 32 + b':003A ' + b'0' * 32 + b':0000' + rest,
+        'unix': b'\x08' + unix + b'0000000000000000: 00000002 00000000 00010000 0001 01 34425 /a b\n'
+        b'0000000000000000: 00000003 00000000 00000000 0005 03 34426\n',
+        'unix-line-feed': b'\x08' + unix + b'0: 2 0 10000 1 1 3 /a\nb\n\n',
+        'unix-without-inode': b'\x08' + unix.replace(b'Inode ', b'') + b'0: 2 0 10000 1 1 /a\n',
+    }
+
+
 def main():
     corpora = {'checkpoint': checkpoints(), 'error_queue': messages(), 'packet': packets(),
                'judge': judgements(), 'neighbour': neighbours(),
                'endpoint': endpoints(), 'proxy': proxies(), 'proxy_header': proxy_headers(),
-               'telnet': telnet_sessions()}
+               'telnet': telnet_sessions(), 'diag': diag_inputs(), 'procnet': procnet_inputs()}
     for folder, files in corpora.items():
         (CORPUS / folder).mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

@@ -318,10 +318,14 @@ static void samples_are_read(void **state)
         {"arp", "tcp", -EBADMSG, 0},
         {"dev", "unix", -EBADMSG, 0},
     };
-    const char *source = getenv("PORTHOLE_SOURCE");
+    const char *shared = getenv("PORTHOLE_SHARED"), *source = getenv("PORTHOLE_SOURCE");
     struct buffer archive = {0};
     char path[4096];
-    snprintf(path, sizeof(path), "%s/../shared/data/procfs/fixtures.ttar", source ? source : ".");
+    snprintf(path, sizeof(path), "%s%s/data/procfs/fixtures.ttar",
+             shared   ? shared
+             : source ? source
+                      : ".",
+             shared ? "" : "/../shared");
     if (file_read(path, (size_t)16 << 20, &archive, NULL) != 0) {
         print_message("# skipped: there are no samples at %s\n", path);
         skip();

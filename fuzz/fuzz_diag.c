@@ -1,0 +1,82 @@
+/* Fuzzing of diag_read() and of recordings: whatever a tape holds, entries are sound and texts end.
+ * The input is a kind, what is asked for, and a datagram; or a byte of 255 and a whole recording.
+ */
+#include "local/diag_tape.h"
+#include "local/spaces.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
+
+enum { TAPE = 255, HEADER = 3 };
+
+static void require(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+static void check_entry(const struct socket_entry *entry, const struct diag_query *query)
+{
+    require(entry->kind < SOCKET_KINDS && entry->timer <= SOCKET_TIMER_PROBE);
+    require(entry->state >= SOCKET_ESTABLISHED && entry->state < SOCKET_STATES);
+    require(diag_query_takes(query, entry));
+    require(entry->has_inode == (entry->inode != 0));
+    const struct address addresses[] = {socket_local(entry), socket_remote(entry)};
+    for (unsigned i = 0; i < 2; i++)
+        require(addresses[i].family == ADDRESS_NONE
+                    ? addresses[i].value == 0
+                    : addresses[i].value <= address_maximum(addresses[i].family));
+    require(!entry->mapped || entry->family == ADDRESS_IPV6);
+    if (entry->path)
+        require(entry->family == ADDRESS_NONE && strlen(entry->path) > 0);
+    if (entry->tcp)
+        require(strlen(entry->tcp->congestion) < sizeof(entry->tcp->congestion));
+}
+
+static void check_list(const struct socket_list *list, const struct diag_query *query)
+{
+    for (size_t i = 0; i < list->count; i++)
+        check_entry(&list->entries[i], query);
+}
+
+static void try_tape(const uint8_t *bytes, size_t length, struct socket_list *list)
+{
+    const struct diag_query query = {.kinds = SOCKET_KIND_BIT(SOCKET_KINDS) - 1,
+                                     .states = SOCKET_EVERY_STATE,
+                                     .tcp_figures = true};
+    struct diag_tape *tape = NULL;
+    size_t closed = 0;
+    if (diag_tape_open_bytes(bytes, length, "fuzz", &tape, NULL) != 0)
+        return;
+    const int code = spaces_list(NULL, &query, tape, list, &closed, NULL);
+    require(code <= 1 && closed == 0);
+    check_list(list, &query);
+    for (size_t i = 0; i < list->count; i++)
+        require(list->entries[i].space < list->space_count);
+    for (size_t i = 0; i < list->space_count; i++)
+        require(strnlen(list->spaces[i].name, sizeof(list->spaces[i].name)) <
+                sizeof(list->spaces[i].name));
+    require(diag_tape_close(tape, NULL) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
+{
+    struct socket_list list;
+    struct diag_progress progress = {0};
+    socket_list_init(&list);
+    if (length > 0 && bytes[0] == TAPE) {
+        try_tape(bytes + 1, length - 1, &list);
+    } else if (length >= HEADER) {
+        const struct diag_query query = {.kinds = SOCKET_KIND_BIT(SOCKET_KINDS) - 1,
+                                         .states = SOCKET_EVERY_STATE & ~(uint32_t)bytes[1],
+                                         .local_port = bytes[2],
+                                         .tcp_figures = true};
+        diag_read(bytes + HEADER, length - HEADER, (enum socket_kind)(bytes[0] % SOCKET_KINDS),
+                  &query, 0, &list, &progress, NULL);
+        check_list(&list, &query);
+    }
+    socket_list_release(&list);
+    return 0;
+}
