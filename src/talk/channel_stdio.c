@@ -23,7 +23,7 @@ enum end_kind {
     END_FILE,   /* always ready */
     END_SOCKET, /* recv() and send() take a flag */
     END_OWN,    /* our own open file, which is non-blocking */
-    END_SHARED, /* could not be opened again: asked by poll() each time */
+    END_SHARED, /* is not ours alone: asked by poll() each time */
 };
 
 struct end {
@@ -167,26 +167,33 @@ static int end_init(struct end *end, int fd, int access)
         if (S_ISFIFO(status.st_mode))
             (void)fcntl(end->watch.fd, F_SETPIPE_SZ, PIPE_SIZE);
     } else {
-        end->kind = END_FILE;
+        end->kind = S_ISCHR(status.st_mode) ? END_SHARED : END_FILE;
     }
     return 0;
 }
 
-/* What the loop cannot watch is always ready. */
+/* What the loop cannot watch is always ready, /dev/null for one. */
 static int end_watch(struct loop *loop, struct end *end, uint32_t events)
 {
     if (end->kind == END_NONE || end->kind == END_FILE)
         return 0;
     int failed = loop_watch(loop, &end->watch, events);
     end->watched = !failed;
+    if (failed == -EPERM)
+        end->kind = END_FILE;
     return failed == -EPERM ? 0 : failed;
 }
 
-/* Splicing leaves a shared pipe's flag alone (SPLICE_F_NONBLOCK), but not every kind of file can be
- * spliced: the pair finds out. A terminal's bytes are few. */
+/* Splicing leaves a shared pipe's flag alone (SPLICE_F_NONBLOCK), but it would wait for a socket
+ * that lacks O_NONBLOCK, and for a device. Not every kind of file can be spliced: the pair finds
+ * out. A terminal's bytes are few. */
 static int spliced(const struct end *end)
 {
-    return end->kind == END_NONE || isatty(end->watch.fd) ? -1 : end->watch.fd;
+    struct stat status;
+    bool waits = end->kind == END_NONE || end->kind == END_SOCKET ||
+                 fstat(end->watch.fd, &status) < 0 ||
+                 (S_ISCHR(status.st_mode) && end->kind != END_FILE);
+    return waits ? -1 : end->watch.fd;
 }
 
 int channel_stdio_new(struct loop *loop, int in, int out, struct channel **ret_channel)
