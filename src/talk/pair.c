@@ -18,7 +18,8 @@
 
 #define COPY_SIZE ((size_t)64 << 10)  /* one read, while reads are small */
 #define SPLICE_SIZE ((size_t)1 << 20) /* one splice(2) */
-#define TURN_SIZE ((size_t)4 << 20)   /* after which others have their turn */
+#define TURN_SIZE ((size_t)4 << 20)   /* after which others have their turn, */
+#define TURN_STEPS 256                /* and after so many reads and writes, which may be small */
 #define DATAGRAM_SIZE ((size_t)65507) /* the most that UDP over IPv4 carries */
 #define STALLS 16                     /* times that the kernel may contradict itself */
 #define ACKNOWLEDGED_PATIENCE (5 * NANOSECONDS_PER_SECOND) /* for the last bytes before a close */
@@ -83,6 +84,11 @@ static enum way bulk_way(const struct flow *flow, bool seen)
     return from == S_IFREG ? WAY_SENDFILE : WAY_PIPE;
 }
 
+static enum pair_direction flow_direction(const struct pair *pair, const struct flow *flow)
+{
+    return flow == &pair->flows[PAIR_FORTH] ? PAIR_FORTH : PAIR_BACK;
+}
+
 /* Remembers the first failure, in the words of the channel where it has some. */
 static void note_failure(struct pair *pair, const struct channel *channel, int code,
                          const char *doing)
@@ -112,34 +118,39 @@ static int write_failed(struct pair *pair, struct flow *flow, ssize_t result)
     return (int)result;
 }
 
-/* The kernel cannot move these bytes by itself after all (a terminal, a file that is appended to):
- * what is in the pipe comes back, and from now on everything is copied. Returns 0 or -errno. */
-static int flow_copy_instead(struct pair *pair, struct flow *flow)
-{
-    flow->way = flow->bulk = WAY_COPY;
-    while (flow->piped) {
-        ssize_t got = read(flow->pipe.out, pair->pipes->buffer, PIPES_BUFFER_SIZE);
-        if (got <= 0)
-            return got < 0 ? -errno : -EIO;
-        buffer_add(&flow->pending, pair->pipes->buffer, (size_t)got);
-        flow->piped -= (size_t)got;
-    }
-    if (flow->pipe.out >= 0)
-        pipes_give(pair->pipes, &flow->pipe, true);
-    return flow->pending.failed ? -ENOMEM : 0;
-}
-
 static void flow_count(struct pair *pair, struct flow *flow, size_t bytes)
 {
     flow->bytes += bytes;
     pair->active = loop_now(pair->loop);
 }
 
+/* The kernel cannot move these bytes by itself after all (a terminal, a file that is appended to):
+ * what is in the pipe comes back, and from now on everything is copied. Returns 0 or -errno. */
+static int flow_copy_instead(struct pair *pair, struct flow *flow)
+{
+    int failed = 0;
+    flow->way = flow->bulk = WAY_COPY;
+    while (flow->piped && !failed) {
+        ssize_t got = read(flow->pipe.out, pair->pipes->buffer, PIPES_BUFFER_SIZE);
+        if (got <= 0) {
+            failed = got < 0 ? -errno : -EIO;
+            break;
+        }
+        buffer_add(&flow->pending, pair->pipes->buffer, (size_t)got);
+        flow_count(pair, flow, (size_t)got);
+        flow->piped -= (size_t)got;
+    }
+    pipes_give(pair->pipes, &flow->pipe, flow->piped == 0);
+    flow->piped = 0;
+    return flow->pending.failed ? -ENOMEM : failed;
+}
+
 /* Writes what was copied. Returns 1 when it went on, 0 when it cannot now, or -errno. */
 static int flow_write_pending(struct pair *pair, struct flow *flow)
 {
     size_t left = flow->pending.length - flow->written;
-    ssize_t put = channel_write(flow->to, flow->pending.data + flow->written, left);
+    const char *bytes = left ? flow->pending.data + flow->written : "";
+    ssize_t put = channel_write(flow->to, bytes, left);
     if (put == -EAGAIN) {
         flow->to->writable = false;
         return 0;
@@ -172,7 +183,7 @@ static int flow_write_pipe(struct pair *pair, struct flow *flow)
     }
     if (put < 0 && errno == EINVAL) {
         int failed = flow_copy_instead(pair, flow);
-        return failed ? read_failed(pair, flow, failed) : 1;
+        return failed ? write_failed(pair, flow, failed) : 1;
     }
     if (put <= 0)
         return write_failed(pair, flow, put < 0 ? -errno : -EIO);
@@ -187,7 +198,7 @@ static int flow_write_pipe(struct pair *pair, struct flow *flow)
  * a stay in `pending`. Returns 1, 0 or -errno. */
 static int flow_hand_on(struct pair *pair, struct flow *flow, const char *bytes, size_t length)
 {
-    enum pair_direction direction = flow == &pair->flows[PAIR_FORTH] ? PAIR_FORTH : PAIR_BACK;
+    enum pair_direction direction = flow_direction(pair, flow);
     if (pair->options.observe)
         pair->options.observe(pair->options.user, direction, bytes, length);
     flow_count(pair, flow, length);
@@ -196,8 +207,8 @@ static int flow_hand_on(struct pair *pair, struct flow *flow, const char *bytes,
         pair->options.convert[direction](pair->options.user, bytes, length, &pair->converted);
         if (pair->converted.failed)
             return write_failed(pair, flow, -ENOMEM);
-        bytes = pair->converted.data;
         length = pair->converted.length;
+        bytes = length ? pair->converted.data : "";
     }
     ssize_t put = length || flow->to->messages ? channel_write(flow->to, bytes, length) : 0;
     if (put == -EAGAIN) {
@@ -213,11 +224,21 @@ static int flow_hand_on(struct pair *pair, struct flow *flow, const char *bytes,
     return flow->pending.failed ? write_failed(pair, flow, -ENOMEM) : 1;
 }
 
+/* How much is read at once. What is converted may become twice as long (a line end of one byte is
+ * then one of two), and must fit into its datagram all the same. */
+static size_t flow_read_size(const struct pair *pair, const struct flow *flow)
+{
+    if (!flow->to->messages || flow->from->messages)
+        return flow->bulk == WAY_COPY ? PIPES_BUFFER_SIZE : COPY_SIZE;
+    if (pair->options.message_size)
+        return pair->options.message_size < PIPES_BUFFER_SIZE ? pair->options.message_size
+                                                              : PIPES_BUFFER_SIZE;
+    return pair->options.convert[flow_direction(pair, flow)] ? DATAGRAM_SIZE / 2 : DATAGRAM_SIZE;
+}
+
 static int flow_copy(struct pair *pair, struct flow *flow)
 {
-    size_t size = flow->bulk == WAY_COPY ? PIPES_BUFFER_SIZE : COPY_SIZE;
-    if (flow->to->messages && !flow->from->messages)
-        size = pair->options.message_size ? pair->options.message_size : DATAGRAM_SIZE;
+    size_t size = flow_read_size(pair, flow);
     ssize_t got = channel_read(flow->from, pair->pipes->buffer, size);
     if (got == -EAGAIN) {
         flow->from->readable = false;
@@ -320,7 +341,7 @@ static int flow_end(struct pair *pair, struct flow *flow)
     /* Who ended without saying so (TLS) may still listen. */
     if (flow->broken && pair->error.code != ECONNABORTED)
         return -pair->error.code;
-    enum pair_eof on_eof = pair->options.on_eof[flow == &pair->flows[PAIR_BACK]];
+    enum pair_eof on_eof = pair->options.on_eof[flow_direction(pair, flow)];
     if (on_eof != PAIR_KEEP) {
         int failed = channel_shut(flow->to);
         if (failed == -EAGAIN) {
@@ -413,7 +434,7 @@ static void pair_step(struct pair *pair)
 {
     uint64_t before = pair->flows[PAIR_FORTH].bytes + pair->flows[PAIR_BACK].bytes;
     bool went_on = true;
-    while (went_on && !pair->over) {
+    for (unsigned steps = 0; went_on && !pair->over; steps++) {
         went_on = false;
         for (enum pair_direction i = 0; i < PAIR_DIRECTIONS && !pair->over; i++) {
             int r = flow_step(pair, &pair->flows[i]);
@@ -425,7 +446,8 @@ static void pair_step(struct pair *pair)
             pair_over(pair, PAIR_FAILED);
         else if (pair_is_done(pair))
             pair_over(pair, pair->guilty ? PAIR_FAILED : PAIR_ENDED);
-        if (pair->flows[PAIR_FORTH].bytes + pair->flows[PAIR_BACK].bytes - before > TURN_SIZE) {
+        if (steps == TURN_STEPS ||
+            pair->flows[PAIR_FORTH].bytes + pair->flows[PAIR_BACK].bytes - before > TURN_SIZE) {
             loop_defer(pair->loop, &pair->turn);
             return;
         }
