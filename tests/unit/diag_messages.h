@@ -19,7 +19,8 @@ struct messages {
 
 static inline void messages_put(struct messages *messages, const void *bytes, size_t length)
 {
-    memcpy(messages->bytes + messages->length, bytes, length);
+    if (length > 0)
+        memcpy(messages->bytes + messages->length, bytes, length);
     messages->length += length;
     while (messages->length % NLMSG_ALIGNTO != 0)
         messages->bytes[messages->length++] = 0;
