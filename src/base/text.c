@@ -359,6 +359,38 @@ size_t text_escape(const void *bytes, size_t length, char *escaped, size_t size)
     return used;
 }
 
+static char lower(char character)
+{
+    return character >= 'A' && character <= 'Z' ? (char)(character | 0x20) : character;
+}
+
+/* Without recursion: when what follows a "*" doesn't fit, that "*" takes one byte more. Only the
+ * last one can ever have to, so the time is at most the product of the lengths. */
+bool text_matches(const char *pattern, size_t pattern_length, const char *text, size_t length)
+{
+    size_t at = 0, in_text = 0;
+    size_t star = SIZE_MAX;
+    size_t star_end = 0; /* where in the text what follows the "*" is tried */
+    while (in_text < length) {
+        if (at < pattern_length && pattern[at] == '*') {
+            star = at++;
+            star_end = in_text;
+        } else if (at < pattern_length &&
+                   (pattern[at] == '?' || lower(pattern[at]) == lower(text[in_text]))) {
+            at++;
+            in_text++;
+        } else if (star != SIZE_MAX) {
+            at = star + 1;
+            in_text = ++star_end;
+        } else {
+            return false;
+        }
+    }
+    while (at < pattern_length && pattern[at] == '*')
+        at++;
+    return at == pattern_length;
+}
+
 #define LONGEST_WORD 63
 
 unsigned text_edits(const char *one, const char *other)

@@ -43,6 +43,10 @@ size_t text_decode(const void *text, size_t length, uint32_t *ret_point);
  * is cut at a character. Returns the length of the result. */
 size_t text_escape(const void *bytes, size_t length, char *escaped, size_t size);
 
+/* Is `text` all of what a pattern stands for: "*" any run, "?" any one byte? ASCII case does not
+ * matter. */
+bool text_matches(const char *pattern, size_t pattern_length, const char *text, size_t length);
+
 /* How many single-character edits lie between two words (Levenshtein), for "did you mean". Words
  * longer than 63 characters compare as infinitely far apart. */
 unsigned text_edits(const char *one, const char *other);

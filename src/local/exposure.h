@@ -12,13 +12,17 @@ enum exposure {
     EXPOSURE_EVERYWHERE, /* a wildcard address: every interface */
 };
 
-/* The interfaces and addresses of a network namespace. */
+/* The interfaces and addresses of the network namespace that the calling thread is in. */
 struct exposure_map;
 int exposure_map_new(struct exposure_map **ret_map, struct error *error);
 void exposure_map_free(struct exposure_map *map);
 
+/* Of an interface, as long as the map is there; NULL when it was not there. */
+const char *exposure_interface(const struct exposure_map *map, uint32_t index);
+
 /* `ret_interface` names the interface, where it is one, or is "". A wildcard where only loopback is
- * up is EXPOSURE_LOOPBACK. */
+ * up is EXPOSURE_LOOPBACK. Unix sockets are, too. Without a map (NULL) interfaces count as
+ * any. */
 enum exposure exposure_of(const struct exposure_map *map, const struct socket_entry *entry,
                           char ret_interface[static 16]);
 const char *exposure_words(enum exposure exposure); /* "loopback only", "this link only", … */

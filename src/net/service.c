@@ -132,40 +132,12 @@ struct search {
     struct port_bits found;
 };
 
-/* Without recursion: when the text after a '*' doesn't fit, that '*' takes one character more. Only
- * the last '*' can ever have to, so the time is at most the product of the lengths. */
-static bool pattern_matches(const struct search *search, const char *name, size_t length)
-{
-    size_t at = 0;
-    size_t in_name = 0;
-    size_t star = SIZE_MAX;
-    size_t star_end = 0; /* where in the name the text after the '*' is tried */
-    while (in_name < length) {
-        char wanted = at < search->length ? search->pattern[at] : '\0';
-        if (wanted == '*') {
-            star = at++;
-            star_end = in_name;
-        } else if (wanted == '?' || (wanted && lower(wanted) == lower(name[in_name]))) {
-            at++;
-            in_name++;
-        } else if (star != SIZE_MAX) {
-            at = star + 1;
-            in_name = ++star_end;
-        } else {
-            return false;
-        }
-    }
-    while (at < search->length && search->pattern[at] == '*')
-        at++;
-    return at == search->length;
-}
-
 static void match_name(void *user, const char *name, size_t length, uint16_t port,
                        uint32_t protocols)
 {
     struct search *search = user;
     protocols &= search->protocols;
-    if (!protocols || !pattern_matches(search, name, length))
+    if (!protocols || !text_matches(search->pattern, search->length, name, length))
         return;
     for (enum protocol protocol = 0; protocol < PROTOCOL_COUNT; protocol++)
         if (protocols & 1u << protocol)
