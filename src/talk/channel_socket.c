@@ -13,6 +13,7 @@ struct socket_channel {
     struct channel channel;
     struct watch watch;
     struct loop *loop;
+    bool local; /* a Unix socket: what is written is there */
 };
 
 static ssize_t socket_read(struct channel *channel, void *bytes, size_t size)
@@ -50,6 +51,8 @@ static size_t socket_unsent(const struct channel *channel)
 {
     const struct socket_channel *self = (const struct socket_channel *)channel;
     int bytes = 0;
+    if (self->local)
+        return 0;
     return ioctl(self->watch.fd, SIOCOUTQ, &bytes) < 0 || bytes < 0 ? 0 : (size_t)bytes;
 }
 
@@ -109,6 +112,7 @@ static int socket_channel_new(struct loop *loop, int fd, struct watch *watched,
     if (!failed) {
         bool messages = option_of(fd, SO_TYPE) != SOCK_STREAM;
         self->loop = loop;
+        self->local = option_of(fd, SO_DOMAIN) == AF_UNIX;
         self->watch = (struct watch){.fd = fd, .ready = socket_ready};
         self->channel = (struct channel){.class = &socket_class,
                                          .readable = true,

@@ -57,9 +57,11 @@ struct pair {
     struct timer idle, closing, delay;
     uint64_t active;              /* when bytes moved last */
     uint64_t close_limit;         /* when a close no longer waits for acknowledgements */
+    size_t unsent;                /* for which it waits */
     struct buffer converted;      /* room for convert() */
     struct flow *doomed;          /* its end is the end of all: the other has failed */
     const struct channel *guilty; /* which failed first; NULL: none */
+    bool failing; /* nothing is moved any more: only acknowledgements are waited for */
     bool over;
     enum pair_outcome outcome;
     struct error error;
@@ -341,6 +343,8 @@ static int flow_end(struct pair *pair, struct flow *flow)
     /* Who ended without saying so (TLS) may still listen. */
     if (flow->broken && pair->error.code != ECONNABORTED)
         return -pair->error.code;
+    if (flow == pair->doomed) /* which is no end to be told */
+        return -pair->error.code;
     enum pair_eof on_eof = pair->options.on_eof[flow_direction(pair, flow)];
     if (on_eof != PAIR_KEEP) {
         int failed = channel_shut(flow->to);
@@ -401,6 +405,35 @@ static void pair_over(struct pair *pair, enum pair_outcome outcome)
     loop_defer(pair->loop, &pair->turn);
 }
 
+/* Bytes that the sides to be closed have not acknowledged. Those who failed will not. */
+static size_t pair_unsent(const struct pair *pair)
+{
+    size_t unsent = 0;
+    for (enum pair_direction i = 0; i < PAIR_DIRECTIONS; i++) {
+        const struct channel *to = pair->flows[i].to;
+        bool closes = pair->options.on_eof[i] == PAIR_CLOSE && pair->flows[i].done;
+        if ((closes || pair->failing) && to != pair->guilty && to->class->unsent)
+            unsent += to->class->unsent(to);
+    }
+    return unsent;
+}
+
+/* A failure of one connection is passed on to the other one as a reset, which takes with it what is
+ * still under way there: that is waited for. */
+static void pair_failed(struct pair *pair)
+{
+    uint64_t now = loop_now(pair->loop);
+    if (pair->over || pair->failing)
+        return;
+    pair->failing = true;
+    pair->unsent = pair_unsent(pair);
+    pair->close_limit = now + ACKNOWLEDGED_PATIENCE;
+    loop_timer_clear(pair->loop, &pair->idle);
+    if (!pair->guilty->connected || !pair->unsent ||
+        loop_timer_set(pair->loop, &pair->closing, now + ACKNOWLEDGED_STEP))
+        pair_over(pair, PAIR_FAILED);
+}
+
 /* A direction is over before its time. When it was writing to a connection that failed, what had
  * come from there before, an answer and then the reset, say, is still handed on. */
 static void flow_failed(struct pair *pair, struct flow *flow)
@@ -408,7 +441,7 @@ static void flow_failed(struct pair *pair, struct flow *flow)
     struct flow *other = &pair->flows[flow == &pair->flows[PAIR_FORTH]];
     flow->done = true;
     if (flow->broken || !flow->to->connected || other->done) {
-        pair_over(pair, PAIR_FAILED);
+        pair_failed(pair);
     } else {
         pair->doomed = other;
         other->from->readable = true;
@@ -434,7 +467,7 @@ static void pair_step(struct pair *pair)
 {
     uint64_t before = pair->flows[PAIR_FORTH].bytes + pair->flows[PAIR_BACK].bytes;
     bool went_on = true;
-    for (unsigned steps = 0; went_on && !pair->over; steps++) {
+    for (unsigned steps = 0; went_on && !pair->over && !pair->failing; steps++) {
         went_on = false;
         for (enum pair_direction i = 0; i < PAIR_DIRECTIONS && !pair->over; i++) {
             int r = flow_step(pair, &pair->flows[i]);
@@ -443,9 +476,11 @@ static void pair_step(struct pair *pair)
                 flow_failed(pair, &pair->flows[i]);
         }
         if (pair_is_drained(pair))
-            pair_over(pair, PAIR_FAILED);
+            pair_failed(pair);
+        else if (pair_is_done(pair) && pair->guilty)
+            pair_failed(pair);
         else if (pair_is_done(pair))
-            pair_over(pair, pair->guilty ? PAIR_FAILED : PAIR_ENDED);
+            pair_over(pair, PAIR_ENDED);
         if (steps == TURN_STEPS ||
             pair->flows[PAIR_FORTH].bytes + pair->flows[PAIR_BACK].bytes - before > TURN_SIZE) {
             loop_defer(pair->loop, &pair->turn);
@@ -497,17 +532,13 @@ static void closing_due(struct timer *timer)
 {
     struct pair *pair = pair_of(timer, offsetof(struct pair, closing));
     uint64_t now = loop_now(pair->loop);
-    bool unsent = false;
-    for (enum pair_direction i = 0; i < PAIR_DIRECTIONS; i++) {
-        const struct channel *to = pair->flows[i].to;
-        if (pair->options.on_eof[i] == PAIR_CLOSE && pair->flows[i].done && to->class->unsent &&
-            to->class->unsent(to) > 0)
-            unsent = true;
-    }
-    if (unsent && now < pair->close_limit)
-        loop_timer_set(pair->loop, timer, now + ACKNOWLEDGED_STEP);
-    else
-        pair_over(pair, PAIR_CLOSED);
+    size_t unsent = pair_unsent(pair);
+    if (unsent < pair->unsent) /* it goes on */
+        pair->close_limit = now + ACKNOWLEDGED_PATIENCE;
+    pair->unsent = unsent;
+    if (!unsent || now >= pair->close_limit ||
+        loop_timer_set(pair->loop, timer, now + ACKNOWLEDGED_STEP))
+        pair_over(pair, pair->failing ? PAIR_FAILED : PAIR_CLOSED);
 }
 
 static void delay_due(struct timer *timer)
