@@ -1,0 +1,344 @@
+/* sockets: what the ports of this machine are doing, and who is behind them. */
+#include "base/clock.h"
+#include "cmd/confine.h"
+#include "cmd/sockets_order.h"
+#include "cmd/sockets_show.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One run. */
+struct run {
+    const struct command *command;
+    struct sockets_options options;
+    struct sockets_order order;
+    struct filter *filter;
+    struct sockets sockets;
+    struct sockets_output output;
+    struct sockets_table table;
+    struct sockets_users users; /* of records */
+    uint64_t wall;
+};
+
+/* ---- what is asked for ---- */
+
+#define WAITING_STATES (SOCKET_STATE_BIT(SOCKET_LISTEN) | SOCKET_STATE_BIT(SOCKET_CLOSE))
+#define CONNECTION_STATES                                                                          \
+    (SOCKET_USUAL_STATES &                                                                         \
+     ~(WAITING_STATES | SOCKET_STATE_BIT(SOCKET_TIME_WAIT) | SOCKET_STATE_BIT(SOCKET_SYN_RECV)))
+
+/* Sets the scope and the states. Words that speak of states set them when no option does. */
+static int choose_states(struct run *run, struct error *error)
+{
+    const struct sockets_options *options = &run->options;
+    struct sockets *sockets = &run->sockets;
+    uint32_t states = 0;
+    const int failed = sockets_options_states(options, &states, error);
+    if (failed)
+        return failed;
+    sockets->scope = SOCKETS_ALL;
+    if (states) {
+        sockets->query.states = states;
+    } else if (options->all || (options->listening && options->established)) {
+        sockets->query.states = SOCKET_USUAL_STATES;
+    } else if (options->established) {
+        sockets->scope = SOCKETS_CONNECTIONS;
+        sockets->query.states = CONNECTION_STATES;
+    } else if (!options->listening && filter_states(run->filter)) {
+        sockets->query.states = filter_states(run->filter);
+    } else if (!options->listening && options->summary) {
+        sockets->query.states = SOCKET_USUAL_STATES;
+    } else {
+        sockets->scope = SOCKETS_LISTENING;
+        sockets->query.states = WAITING_STATES;
+    }
+    sockets->only_waiting = (sockets->query.states & ~WAITING_STATES) == 0;
+    if (options->bound_inactive)
+        sockets->query.states |= SOCKET_STATE_BIT(SOCKET_BOUND);
+    return 0;
+}
+
+static int prepare(struct run *run, struct error *error)
+{
+    const struct sockets_options *options = &run->options;
+    struct sockets *sockets = &run->sockets;
+    const int failed = choose_states(run, error);
+    if (failed)
+        return failed;
+    sockets->options = options;
+    sockets->filter = run->filter;
+    sockets->query.kinds = sockets_options_kinds(options);
+    if (sockets->query.kinds == 0 && run->filter)
+        sockets->query.kinds = filter_kinds(run->filter);
+    if (sockets->query.kinds == 0)
+        sockets->query.kinds = SOCKETS_USUAL_KINDS;
+    if (options->ipv4 != options->ipv6)
+        sockets->query.family = options->ipv4 ? ADDRESS_IPV4 : ADDRESS_IPV6;
+    sockets->query.tcp_figures = options->verbose || options->information;
+    if (run->filter)
+        filter_narrow(run->filter, &sockets->query);
+    return 0;
+}
+
+/* ---- showing ---- */
+
+/* Shows those of the list from the first on. Returns 0 or -errno. */
+static int show(struct run *run, size_t count)
+{
+    const struct sockets *sockets = &run->sockets;
+    struct buffer *pending = &run->output.pending;
+    int failed = 0;
+    for (size_t i = 0; i < count && !failed; i++) {
+        const struct socket_entry *entry = sockets_at(sockets, i);
+        if (run->options.json)
+            sockets_add_json(pending, sockets, entry, run->wall, &run->users);
+        else if (run->options.csv)
+            sockets_add_csv(pending, sockets, entry, &run->users);
+        else
+            failed = sockets_table_add(&run->table, sockets, entry);
+        if (!failed)
+            failed = sockets_output_flush(&run->output, false);
+    }
+    return failed;
+}
+
+static void show_begin(struct run *run)
+{
+    if (run->options.csv && !run->options.no_header)
+        sockets_add_csv_header(&run->output.pending);
+    else if (!run->options.json && !run->options.csv)
+        sockets_table_begin(&run->table, &run->output, &run->sockets);
+}
+
+static int show_end(struct run *run)
+{
+    if (!run->options.json && !run->options.csv)
+        return sockets_table_end(&run->table);
+    return sockets_output_flush(&run->output, true);
+}
+
+static int show_some(void *user, struct sockets *sockets, size_t count, struct error *error)
+{
+    const int failed = show(user, count);
+    (void)sockets;
+    return failed ? error_set(error, -failed, "out of memory") : 0;
+}
+
+static int show_gathered(struct run *run, struct error *error)
+{
+    int failed = 0;
+    if (run->options.summary) {
+        failed =
+            sockets_add_summary(&run->output.pending, &run->sockets, run->options.json, run->wall);
+        if (!failed)
+            failed = sockets_output_flush(&run->output, true);
+    } else {
+        failed = sockets_sort(&run->sockets, &run->order, error);
+        if (!failed) {
+            show_begin(run);
+            failed = show(run, run->sockets.list.count);
+        }
+        if (!failed)
+            failed = show_end(run);
+    }
+    return failed == -ENOMEM ? error_set(error, ENOMEM, "out of memory") : failed;
+}
+
+/* Without processes and without an order of its own the list can come as the kernel tells it, and
+ * then any number of sockets needs but little memory. */
+static bool can_flow(const struct run *run)
+{
+    const struct sockets_options *options = &run->options;
+    return options->no_processes && !options->sort && !options->summary && !options->resolve &&
+           !run->sockets.only_waiting && !(run->filter && filter_needs_owners(run->filter));
+}
+
+/* ---- what is said besides ---- */
+
+static const char *plural(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+/* Returns EXIT_INCOMPLETE when something may be missing in the list. */
+static int say_what_is_missing(const struct run *run)
+{
+    const struct sockets *sockets = &run->sockets;
+    int status = EXIT_DONE;
+    if (sockets->incomplete) {
+        command_warn(run->command, "the kernel's list changed while it was read: sockets may be "
+                                   "missing");
+        status = EXIT_INCOMPLETE;
+    }
+    for (unsigned kind = 0; kind < SOCKET_KINDS; kind++)
+        if (sockets->list.refused & SOCKET_KIND_BIT(kind)) {
+            command_warn(run->command, "the kernel does not tell us of %s sockets: sudo shows them",
+                         socket_kind_name((enum socket_kind)kind));
+            status = EXIT_INCOMPLETE;
+        }
+    if (run->options.every_space && sockets->unseen_spaces) {
+        command_warn(run->command,
+                     "%zu network namespace%s could not be looked into: sudo shows "
+                     "their sockets",
+                     sockets->unseen_spaces, plural(sockets->unseen_spaces));
+        status = EXIT_INCOMPLETE;
+    }
+    if (sockets->hidden)
+        command_warn(run->command,
+                     sockets->hidden == 1
+                         ? "the owner of %zu socket is another user's: sudo shows it"
+                         : "the owners of %zu sockets are other users': sudo shows "
+                           "them",
+                     sockets->hidden);
+    return status;
+}
+
+/* ---- the run ---- */
+
+static int open_tape(struct run *run, struct error *error)
+{
+    const char *path = run->options.record ? run->options.record : run->options.replay;
+    return path ? diag_tape_open(path, run->options.record != NULL, &run->sockets.tape, error) : 0;
+}
+
+/* What was recorded is whole only when the listing was. */
+static int close_tape(struct run *run, int failed, struct error *error)
+{
+    struct diag_tape *tape = run->sockets.tape;
+    run->sockets.tape = NULL;
+    if (tape && failed && diag_tape_is_written(tape))
+        diag_tape_discard(tape);
+    else if (tape)
+        return diag_tape_close(tape, error);
+    return 0;
+}
+
+static int list(struct run *run, struct error *error)
+{
+    struct sockets *sockets = &run->sockets;
+    const bool flows = can_flow(run);
+    int failed = open_tape(run, error);
+    if (failed)
+        return failed;
+    const bool replayed = diag_tape_is_read(sockets->tape);
+    run->wall = replayed ? diag_tape_time(sockets->tape) : clock_wall();
+    if (flows) {
+        sockets->show = show_some;
+        sockets->user = run;
+        show_begin(run);
+    }
+    failed = sockets_gather(sockets, error);
+    if (!failed && flows)
+        failed = show_end(run);
+    const int closed = close_tape(run, failed, failed ? NULL : error);
+    failed = failed ? failed : closed;
+    if (failed || flows)
+        return failed;
+    /* From here on only texts are made, of what others have chosen. */
+    failed = confine_lightly(0, error);
+    return failed < 0 ? failed : show_gathered(run, error);
+}
+
+static int list_and_tell(struct run *run)
+{
+    struct error error = {.column = ERROR_NO_COLUMN};
+    const int failed = list(run, &error);
+    int status = EXIT_TROUBLE;
+    if (run->output.broken)
+        return command_finish(run->command, EXIT_TROUBLE);
+    if (failed)
+        command_complain(run->command, &error);
+    else
+        status = say_what_is_missing(run);
+    return command_finish(run->command, status);
+}
+
+static void release(struct run *run)
+{
+    filter_free(run->filter);
+    sockets_release(&run->sockets);
+    sockets_table_release(&run->table);
+    sockets_users_release(&run->users);
+    buffer_release(&run->output.pending);
+}
+
+static int run_words(struct run *run, char **words, int count)
+{
+    struct error error = {.column = ERROR_NO_COLUMN};
+    int failed = sockets_options_check(&run->options, &error);
+    if (!failed)
+        failed = sockets_order_parse(run->options.sort, &run->order, &error);
+    if (!failed)
+        failed = filter_parse((const char *const *)words, (size_t)count, &run->filter, &error);
+    if (!failed)
+        failed = prepare(run, &error);
+    if (failed) {
+        command_complain(run->command, &error);
+        return failed == -ENOMEM ? EXIT_TROUBLE : EXIT_USAGE;
+    }
+    return list_and_tell(run);
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    struct run *run = calloc(1, sizeof(*run));
+    int count;
+    if (!run) {
+        command_warn(command, "out of memory");
+        return EXIT_TROUBLE;
+    }
+    run->command = command;
+    socket_list_init(&run->sockets.list);
+    int status = command_parse(command, argc, argv, &run->options, &count);
+    if (status < 0) {
+        status = run_words(run, argv, count);
+        release(run);
+        command_release(command, &run->options);
+    }
+    free(run);
+    return status;
+}
+
+static const struct command_example examples[] = {
+    {"sockets", "what listens here, most exposed first, and who it is"},
+    {"sockets 8080", "what is using port 8080, and why it cannot be bound"},
+    {"sockets --established peer 10.0.0.0/8", "connections with that network"},
+    {"sockets -tulpn", "as ss has it: TCP and UDP that listens, with numbers"},
+    {"sockets exposed and not process sshd", "what can be reached from outside, but for sshd"},
+    {"sockets --all-namespaces --json", "also in containers, as JSON Lines"},
+    {NULL, NULL},
+};
+
+const struct command command_sockets = {
+    .name = "sockets",
+    .summary = "what this machine's ports are doing, and who is behind them",
+    .usage = "[OPTION]… [FILTER…]\n[OPTION]… PORT[/PROTOCOL]",
+    .description =
+        "Lists sockets as the kernel tells of them: those that wait for somebody, and with "
+        "--established or --all connections. REACHED BY says who could connect, by the address and "
+        "this machine's interfaces; firewalls are not looked at. An asterisk marks what every "
+        "interface lets in. \"*:80\" takes IPv4 and IPv6, \"0.0.0.0:80\" and \"[::]:80\" one of "
+        "them.\n"
+        "\n"
+        "FILTER is words, joined by \"and\", \"or\", \"not\" and parentheses: port 8080, sport = "
+        ":22, dport > 1024, src ADDRESS, peer 10.0.0.0/8, state time-wait, listening, exposed, "
+        "loopback, pid 123, process 'nginx*', user www-data, unit nginx.service, container NAME, "
+        "tcp, udp, ipv6, dev eth0, path '/run/*'. ss's words mean the same here. Words that ask "
+        "for a state or a peer list connections as well as what listens.\n"
+        "\n"
+        "PORT alone, a number, \"53/udp\" or a service's name, is answered in words: who holds the "
+        "port, since when, who is connected, how to stop it; or why it is not free though nobody "
+        "holds it.\n"
+        "\n"
+        "PROCESS is the one with the lowest number, \"+3\" how many more hold the same socket. "
+        "Those of other users are known to root only.\n"
+        "\n"
+        "The exit status is 0 when the list is complete, even if it is empty, 1 when something may "
+        "be missing or a PORT that was asked about is free, 2 for words that make no sense, and 3 "
+        "when this machine failed.",
+    .options = sockets_options_table,
+    .examples = examples,
+    .run = run,
+};

@@ -1,0 +1,282 @@
+/* Asking for the sockets, taking those that are wanted, and finding who holds these. */
+#include "cmd/sockets_gather.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool sockets_is_listening(const struct socket_entry *entry)
+{
+    switch (entry->kind) {
+    case SOCKET_UDP:
+    case SOCKET_UDPLITE:
+        return entry->state == SOCKET_CLOSE && entry->local_port != 0;
+    case SOCKET_RAW:
+        return entry->state == SOCKET_CLOSE;
+    case SOCKET_UNIX_DATAGRAM:
+        return entry->state == SOCKET_CLOSE && entry->path;
+    default:
+        return entry->state == SOCKET_LISTEN;
+    }
+}
+
+/* ---- network namespaces ---- */
+
+/* What a thread inside the namespace sees of it. */
+static int look_at_space(struct sockets *sockets, uint32_t index, struct error *error)
+{
+    if (index >= sockets->space_capacity) {
+        size_t capacity = sockets->space_capacity ? sockets->space_capacity * 2 : 4;
+        capacity = capacity > index ? capacity : (size_t)index + 1;
+        struct sockets_space *spaces =
+            reallocarray(sockets->spaces, capacity, sizeof(*sockets->spaces));
+        if (!spaces)
+            return error_set(error, ENOMEM, "no memory for network namespaces");
+        memset(spaces + sockets->space_capacity, 0,
+               (capacity - sockets->space_capacity) * sizeof(*spaces));
+        sockets->spaces = spaces;
+        sockets->space_capacity = capacity;
+    }
+    struct sockets_space *space = &sockets->spaces[index];
+    if (space->known)
+        return 0;
+    space->known = true;
+    if (diag_tape_is_read(sockets->tape))
+        return 0; /* its interfaces are not recorded */
+    /* A machine that does not tell its interfaces still has sockets to show. */
+    if (exposure_map_new(&space->map, NULL) != 0)
+        space->map = NULL;
+    return 0;
+}
+
+static const struct sockets_space *space_of(const struct sockets *sockets,
+                                            const struct socket_entry *entry)
+{
+    return entry->space < sockets->space_capacity ? &sockets->spaces[entry->space] : NULL;
+}
+
+const char *sockets_interface(const struct sockets *sockets, const struct socket_entry *entry,
+                              char text[static 16])
+{
+    const struct sockets_space *space = space_of(sockets, entry);
+    text[0] = '\0';
+    if (entry->interface == 0)
+        return text;
+    const char *name = space ? exposure_interface(space->map, entry->interface) : NULL;
+    if (name)
+        snprintf(text, 16, "%s", name);
+    else
+        snprintf(text, 16, "%u", entry->interface);
+    return text;
+}
+
+enum exposure sockets_exposure(const struct sockets *sockets, const struct socket_entry *entry,
+                               char interface[static 16])
+{
+    const struct sockets_space *space = space_of(sockets, entry);
+    interface[0] = '\0';
+    return exposure_of(space ? space->map : NULL, entry, interface);
+}
+
+/* ---- which of them ---- */
+
+static bool is_wanted(const struct sockets *sockets, const struct socket_entry *entry)
+{
+    switch (sockets->scope) {
+    case SOCKETS_LISTENING:
+        return sockets_is_listening(entry);
+    case SOCKETS_CONNECTIONS:
+        return !sockets_is_listening(entry);
+    case SOCKETS_ALL:
+        break;
+    }
+    return true;
+}
+
+static bool needs_owners(const struct sockets *sockets)
+{
+    return sockets->filter && filter_needs_owners(sockets->filter);
+}
+
+static bool matches(const struct sockets *sockets, const struct socket_entry *entry,
+                    const struct owners *owners)
+{
+    const struct sockets_space *space = space_of(sockets, entry);
+    return filter_match(sockets->filter, entry, owners, space ? space->map : NULL);
+}
+
+/* Keeps of those that came since the last call the ones that will be shown. */
+static int take(struct sockets *sockets, struct error *error)
+{
+    struct socket_list *list = &sockets->list;
+    const bool judges = sockets->filter && !needs_owners(sockets);
+    size_t kept = sockets->checked;
+    for (size_t i = sockets->checked; i < list->count; i++) {
+        const struct socket_entry *entry = &list->entries[i];
+        const int failed = look_at_space(sockets, entry->space, error);
+        if (failed)
+            return failed;
+        if (!is_wanted(sockets, entry) || (judges && !matches(sockets, entry, NULL)))
+            continue;
+        if (kept != i)
+            list->entries[kept] = *entry;
+        kept++;
+    }
+    list->count = sockets->checked = kept;
+    return 0;
+}
+
+static int grown(struct socket_list *list, void *user, struct error *error)
+{
+    struct sockets *sockets = user;
+    int failed = take(sockets, error);
+    if (!failed && sockets->show && list->count > 0) {
+        failed = sockets->show(sockets->user, sockets, list->count, error);
+        socket_list_clear(list);
+        sockets->checked = 0;
+    }
+    return failed;
+}
+
+/* ---- owners ---- */
+
+static int compare_inodes(const void *one, const void *other)
+{
+    const uint32_t a = *(const uint32_t *)one, b = *(const uint32_t *)other;
+    return (a > b) - (a < b);
+}
+
+/* The inodes whose holders are wanted, sorted, each once. */
+static uint32_t *list_inodes(const struct socket_list *list, size_t *ret_count)
+{
+    uint32_t *inodes = calloc(list->count ? list->count : 1, 2 * sizeof(*inodes));
+    size_t count = 0, kept = 0;
+    for (size_t i = 0; inodes && i < list->count; i++) {
+        if (list->entries[i].inode)
+            inodes[count++] = list->entries[i].inode;
+        if (list->entries[i].peer_inode)
+            inodes[count++] = list->entries[i].peer_inode;
+    }
+    if (inodes)
+        qsort(inodes, count, sizeof(*inodes), compare_inodes);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || inodes[kept - 1] != inodes[i])
+            inodes[kept++] = inodes[i];
+    *ret_count = kept;
+    return inodes;
+}
+
+/* Inodes are the machine's, whatever namespace a socket is in. */
+static int find_owners(struct sockets *sockets, struct error *error)
+{
+    size_t count;
+    uint32_t *inodes = list_inodes(&sockets->list, &count);
+    if (!inodes)
+        return error_set(error, ENOMEM, "no memory for the processes of sockets");
+    const int failed = owners_find(inodes, count, OWNERS_BEST, true, &sockets->owners, error);
+    sockets->has_owners = !failed;
+    free(inodes);
+    return failed;
+}
+
+static void judge_with_owners(struct sockets *sockets)
+{
+    struct socket_list *list = &sockets->list;
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (matches(sockets, &list->entries[i], &sockets->owners)) {
+            if (kept != i)
+                list->entries[kept] = list->entries[i];
+            kept++;
+        }
+    list->count = sockets->checked = kept;
+}
+
+/* Somebody has it, and it is none of those whom we may look at. */
+static bool is_hidden(const struct sockets *sockets, const struct socket_entry *entry)
+{
+    size_t others;
+    return entry->inode != 0 && !sockets_holder(sockets, entry, &others) &&
+           (sockets->owners.unseen > 0 || (geteuid() != 0 && entry->uid != geteuid()));
+}
+
+const struct process *sockets_holder(const struct sockets *sockets,
+                                     const struct socket_entry *entry, size_t *ret_others)
+{
+    size_t count = 0, others = 0;
+    const struct owner *owner = NULL;
+    if (sockets->has_owners && entry->inode != 0)
+        owner = owners_of(&sockets->owners, entry->inode, &count);
+    if (!owner)
+        return NULL;
+    for (size_t i = 1; i < count; i++)
+        others += owner[i].pid != owner[i - 1].pid;
+    *ret_others = others;
+    return owners_process(&sockets->owners, owner->pid);
+}
+
+const struct process *sockets_peer_holder(const struct sockets *sockets,
+                                          const struct socket_entry *entry)
+{
+    const struct socket_entry peer = {.inode = entry->peer_inode};
+    size_t others;
+    return sockets_holder(sockets, &peer, &others);
+}
+
+/* ---- all of it ---- */
+
+static int list_sockets(struct sockets *sockets, struct error *error)
+{
+    struct spaces *spaces = NULL;
+    size_t closed = 0;
+    if (!diag_tape_is_read(sockets->tape)) {
+        const int failed = spaces_open(sockets->options->every_space, &spaces, error);
+        if (failed)
+            return failed;
+        sockets->unseen_spaces = spaces_unseen(spaces);
+    }
+    sockets->list.grown = grown;
+    sockets->list.user = sockets;
+    const int result =
+        spaces_list(spaces, &sockets->query, sockets->tape, &sockets->list, &closed, error);
+    spaces_close(spaces);
+    if (result < 0)
+        return result;
+    sockets->incomplete = result > 0;
+    sockets->unseen_spaces += closed;
+    return grown(&sockets->list, sockets, error); /* what may have come at the end */
+}
+
+int sockets_gather(struct sockets *sockets, struct error *error)
+{
+    int failed = list_sockets(sockets, error);
+    const bool processes = !sockets->options->no_processes || needs_owners(sockets);
+    if (failed || sockets->show || !processes || diag_tape_is_read(sockets->tape))
+        return failed;
+    failed = find_owners(sockets, error);
+    if (failed)
+        return failed;
+    if (needs_owners(sockets))
+        judge_with_owners(sockets);
+    for (size_t i = 0; i < sockets->list.count; i++)
+        sockets->hidden += is_hidden(sockets, &sockets->list.entries[i]);
+    return 0;
+}
+
+void sockets_release(struct sockets *sockets)
+{
+    for (size_t i = 0; i < sockets->space_capacity; i++)
+        exposure_map_free(sockets->spaces[i].map);
+    free(sockets->spaces);
+    free(sockets->order);
+    if (sockets->has_owners)
+        owners_release(&sockets->owners);
+    socket_list_release(&sockets->list);
+}
+
+const struct socket_entry *sockets_at(const struct sockets *sockets, size_t index)
+{
+    return &sockets->list.entries[sockets->order ? sockets->order[index] : index];
+}

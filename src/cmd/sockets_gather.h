@@ -1,0 +1,77 @@
+/* The sockets that will be shown, with what is known of each. */
+#pragma once
+
+#include "cmd/sockets_options.h"
+
+#include "local/diag_tape.h"
+#include "local/exposure.h"
+#include "local/filter.h"
+#include "local/owner.h"
+#include "local/spaces.h"
+
+/* The interfaces of a network namespace. */
+struct sockets_space {
+    bool known;
+    struct exposure_map *map; /* NULL: another machine's */
+};
+
+enum sockets_scope {
+    SOCKETS_LISTENING,   /* what waits for somebody */
+    SOCKETS_CONNECTIONS, /* what somebody is at the other end of */
+    SOCKETS_ALL,
+};
+
+struct sockets;
+
+/* Shows the sockets [0] to [count) of the list, when they are not all gathered first. Returns 0 or
+ * -errno with an error. */
+typedef int sockets_show_fn(void *user, struct sockets *sockets, size_t count, struct error *error);
+
+/* Which ones, and what has been found. */
+struct sockets {
+    const struct sockets_options *options;
+    const struct filter *filter; /* NULL: all */
+    enum sockets_scope scope;
+    bool only_waiting; /* none of them can have a peer */
+    struct diag_query query;
+    struct diag_tape *tape; /* NULL: neither recorded nor replayed */
+
+    /* Not all are gathered: `show` is called with some, which are forgotten then. */
+    sockets_show_fn *show;
+    void *user;
+
+    struct socket_list list; /* those that will be shown, in the order found */
+    struct sockets_space *spaces;
+    size_t space_capacity;
+    uint32_t *order; /* indices into list.entries, in the order of showing; NULL: as they are */
+    struct owners owners;
+    bool has_owners; /* they were looked for */
+
+    size_t checked; /* of the list: these are taken already */
+    bool incomplete;
+    size_t hidden; /* sockets held by somebody whom we may not see */
+    size_t unseen_spaces;
+};
+
+/* Is somebody waited for? */
+bool sockets_is_listening(const struct socket_entry *entry);
+
+/* Fills in `list`, `owners` and the rest. Returns 0 or -errno with an error. */
+int sockets_gather(struct sockets *sockets, struct error *error);
+void sockets_release(struct sockets *sockets);
+
+const struct socket_entry *sockets_at(const struct sockets *sockets, size_t index);
+
+/* The process to name first, and how many others hold the socket; NULL: nobody is known. */
+const struct process *sockets_holder(const struct sockets *sockets,
+                                     const struct socket_entry *entry, size_t *ret_others);
+/* The same of the other end of a Unix socket. */
+const struct process *sockets_peer_holder(const struct sockets *sockets,
+                                          const struct socket_entry *entry);
+
+enum exposure sockets_exposure(const struct sockets *sockets, const struct socket_entry *entry,
+                               char interface[static 16]);
+
+/* The name of the interface that a socket is bound to; "" when it is to none. */
+const char *sockets_interface(const struct sockets *sockets, const struct socket_entry *entry,
+                              char text[static 16]);

@@ -1,0 +1,375 @@
+/* Sockets in columns, each as wide as its widest cell: rows are gathered until there are many, and
+ * printed then. On a terminal columns that have room to give are cut to its width. */
+#include "cmd/sockets_show.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define MANY_BYTES ((size_t)512 << 10)
+#define MINIMUM_WIDTH 12 /* of a column that is cut */
+#define GAP 2            /* blanks between columns */
+#define WRITE_SIZE ((size_t)64 << 10)
+
+/* ---- output ---- */
+
+int sockets_output_flush(struct sockets_output *output, bool all)
+{
+    struct buffer *pending = &output->pending;
+    if (pending->failed)
+        return -ENOMEM;
+    if (pending->length >= (all ? 1 : WRITE_SIZE)) {
+        output->broken |= fwrite(pending->data, 1, pending->length, stdout) != pending->length;
+        buffer_clear(pending);
+    }
+    return output->broken ? -EPIPE : 0;
+}
+
+/* ---- columns ---- */
+
+struct column {
+    const char *heading;
+    bool right; /* numbers */
+    bool cut;   /* where the terminal is too narrow */
+};
+
+static const struct column columns[SOCKETS_COLUMNS] = {
+    [SOCKETS_SPACE] = {.heading = "NAMESPACE", .cut = true},
+    [SOCKETS_KIND] = {.heading = "PROTO"},
+    [SOCKETS_STATE] = {.heading = "STATE"},
+    [SOCKETS_RECEIVE] = {.heading = "RECV-Q", .right = true},
+    [SOCKETS_SEND] = {.heading = "SEND-Q", .right = true},
+    [SOCKETS_BACKLOG] = {.heading = "BACKLOG"},
+    [SOCKETS_LOCAL] = {.heading = "LOCAL", .cut = true},
+    [SOCKETS_REMOTE] = {.heading = "PEER", .cut = true},
+    [SOCKETS_REACH] = {.heading = "REACHED BY", .cut = true},
+    [SOCKETS_PROCESS] = {.heading = "PROCESS", .cut = true},
+    [SOCKETS_UNIT] = {.heading = "UNIT", .cut = true},
+};
+
+/* Its queues hold connections, not bytes. */
+static bool has_backlog(const struct socket_entry *entry)
+{
+    return entry->state == SOCKET_LISTEN;
+}
+
+/* What some row has to say. */
+static void look_at_rows(struct sockets_table *table, const struct sockets *sockets)
+{
+    bool *shown = table->shown;
+    for (size_t i = 0; i < sockets->list.count; i++) {
+        const struct socket_entry *entry = &sockets->list.entries[i];
+        if (has_backlog(entry)) {
+            shown[SOCKETS_BACKLOG] |= entry->receive_queue != 0;
+        } else {
+            shown[SOCKETS_RECEIVE] |= entry->receive_queue != 0;
+            shown[SOCKETS_SEND] |= entry->send_queue != 0;
+        }
+        size_t others;
+        const struct process *process = sockets_holder(sockets, entry, &others);
+        shown[SOCKETS_UNIT] |= process && (process->unit || process->container);
+    }
+}
+
+static void choose_columns(struct sockets_table *table, const struct sockets *sockets)
+{
+    const struct sockets_options *options = sockets->options;
+    bool *shown = table->shown;
+    shown[SOCKETS_KIND] = shown[SOCKETS_LOCAL] = true;
+    shown[SOCKETS_SPACE] = options->every_space || sockets->list.space_count > 1;
+    shown[SOCKETS_STATE] = shown[SOCKETS_REMOTE] = !sockets->only_waiting;
+    shown[SOCKETS_REACH] = sockets->only_waiting;
+    shown[SOCKETS_PROCESS] = sockets->has_owners;
+    if (sockets->show)
+        shown[SOCKETS_RECEIVE] = shown[SOCKETS_SEND] = true;
+    else
+        look_at_rows(table, sockets);
+    if (options->memory || options->verbose) {
+        shown[SOCKETS_RECEIVE] = shown[SOCKETS_SEND] = true;
+        shown[SOCKETS_BACKLOG] = true;
+    }
+    shown[SOCKETS_RECEIVE] |= shown[SOCKETS_SEND];
+    shown[SOCKETS_SEND] |= shown[SOCKETS_RECEIVE];
+    if (options->no_queues)
+        shown[SOCKETS_RECEIVE] = shown[SOCKETS_SEND] = shown[SOCKETS_BACKLOG] = false;
+}
+
+static size_t terminal_width(void)
+{
+    struct winsize size = {0};
+    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0)
+        return 0;
+    return size.ws_col;
+}
+
+/* Colour is for people: a terminal, and nobody who said NO_COLOR (no-color.org). */
+static bool wants_colour(void)
+{
+    const char *no_colour = getenv("NO_COLOR");
+    return isatty(STDOUT_FILENO) && !(no_colour && *no_colour);
+}
+
+void sockets_table_begin(struct sockets_table *table, struct sockets_output *output,
+                         const struct sockets *sockets)
+{
+    const struct sockets_options *options = sockets->options;
+    *table = (struct sockets_table){
+        .output = output,
+        .header = !options->no_header,
+        .colour = wants_colour(),
+        .terminal = terminal_width(),
+        .details = options->verbose || options->extended || options->timers || options->information,
+    };
+    choose_columns(table, sockets);
+    for (size_t i = 0; i < SOCKETS_COLUMNS; i++)
+        table->widths[i] = table->shown[i] && table->header ? strlen(columns[i].heading) : 0;
+}
+
+void sockets_table_release(struct sockets_table *table)
+{
+    buffer_release(&table->cells);
+    sockets_users_release(&table->users);
+}
+
+/* ---- printing ---- */
+
+/* How many characters of UTF-8: bytes but for those that continue one. */
+static size_t text_width(const char *text)
+{
+    size_t width = 0;
+    for (; *text; text++)
+        width += ((unsigned char)*text & 0xc0) != 0x80;
+    return width;
+}
+
+/* The bytes of the first `width` characters. */
+static size_t text_prefix(const char *text, size_t width)
+{
+    size_t at = 0;
+    for (; text[at]; at++)
+        if (((unsigned char)text[at] & 0xc0) != 0x80 && width-- == 0)
+            break;
+    return at;
+}
+
+/* Takes from the widest columns what the terminal has no room for. */
+static void fit_widths(const struct sockets_table *table, size_t widths[static SOCKETS_COLUMNS])
+{
+    size_t total = 0;
+    memcpy(widths, table->widths, sizeof(table->widths));
+    for (size_t i = 0; i < SOCKETS_COLUMNS; i++)
+        total += table->shown[i] ? widths[i] + GAP : 0;
+    while (table->terminal && total > table->terminal + GAP) {
+        size_t widest = SOCKETS_COLUMNS;
+        for (size_t i = 0; i < SOCKETS_COLUMNS; i++)
+            if (table->shown[i] && columns[i].cut && widths[i] > MINIMUM_WIDTH &&
+                (widest == SOCKETS_COLUMNS || widths[i] >= widths[widest]))
+                widest = i;
+        if (widest == SOCKETS_COLUMNS)
+            break; /* the rest goes onto a second line */
+        widths[widest]--;
+        total--;
+    }
+}
+
+static void add_blanks(struct buffer *buffer, size_t count)
+{
+    static const char blanks[] = "                                ";
+    for (; count > sizeof(blanks) - 1; count -= sizeof(blanks) - 1)
+        buffer_add(buffer, blanks, sizeof(blanks) - 1);
+    buffer_add(buffer, blanks, count);
+}
+
+/* Prints a cell into a column of this width. `owed` are blanks before the next text, so that none
+ * stand at the end of a line. */
+static void print_cell(struct buffer *buffer, const char *text, const char *style, size_t width,
+                       bool right, size_t *owed)
+{
+    size_t length = strlen(text), wide = text_width(text);
+    if (wide == 0) {
+        *owed += width + GAP;
+        return;
+    }
+    add_blanks(buffer, *owed + (right && wide < width ? width - wide : 0));
+    if (*style)
+        buffer_add_format(buffer, "\033[%sm", style);
+    if (wide > width) {
+        length = text_prefix(text, width - 1);
+        buffer_add(buffer, text, length);
+        buffer_add_text(buffer, "…");
+        wide = width;
+    } else {
+        buffer_add(buffer, text, length);
+    }
+    if (*style)
+        buffer_add_text(buffer, "\033[0m");
+    *owed = GAP + (right ? 0 : width - wide);
+}
+
+static void print_header(const struct sockets_table *table, const size_t *widths)
+{
+    struct buffer *buffer = &table->output->pending;
+    size_t owed = 0;
+    for (size_t i = 0; i < SOCKETS_COLUMNS; i++)
+        if (table->shown[i])
+            print_cell(buffer, columns[i].heading, table->colour ? "1" : "", widths[i],
+                       columns[i].right, &owed);
+    buffer_add_character(buffer, '\n');
+}
+
+/* `cells` are the bytes that sockets_table_add() wrote: for each row one byte that says whether it
+ * is exposed; the texts of the columns that are shown, each with a NUL; and the details, with one.
+ */
+static int print_rows(struct sockets_table *table)
+{
+    struct buffer *buffer = &table->output->pending;
+    size_t widths[SOCKETS_COLUMNS];
+    const char *cell = table->cells.data;
+    if (table->cells.failed)
+        return -ENOMEM;
+    fit_widths(table, widths);
+    if (!table->started && table->header)
+        print_header(table, widths);
+    table->started = true;
+    for (size_t row = 0; row < table->rows; row++) {
+        const bool exposed = *cell++;
+        size_t owed = 0;
+        for (size_t i = 0; i < SOCKETS_COLUMNS; i++) {
+            if (!table->shown[i])
+                continue;
+            const char *style = table->colour && exposed && i == SOCKETS_REACH ? "33" : "";
+            print_cell(buffer, cell, style, widths[i], columns[i].right, &owed);
+            cell += strlen(cell) + 1;
+        }
+        const size_t details = strlen(cell);
+        buffer_add(buffer, cell, details);
+        buffer_add_character(buffer, '\n');
+        cell += details + 1;
+        const int failed = sockets_output_flush(table->output, false);
+        if (failed)
+            return failed;
+    }
+    buffer_clear(&table->cells);
+    table->rows = 0;
+    return 0;
+}
+
+int sockets_table_end(struct sockets_table *table)
+{
+    const int failed = print_rows(table);
+    return failed ? failed : sockets_output_flush(table->output, true);
+}
+
+/* ---- rows ---- */
+
+static void add_queues(struct buffer *cells, const struct socket_entry *entry,
+                       enum sockets_column column)
+{
+    if (column == SOCKETS_BACKLOG) {
+        if (has_backlog(entry) && entry->send_queue)
+            buffer_add_format(cells, "%u of %u", entry->receive_queue, entry->send_queue);
+        else if (has_backlog(entry))
+            buffer_add_format(cells, "%u", entry->receive_queue);
+    } else {
+        buffer_add_format(cells, "%u",
+                          column == SOCKETS_RECEIVE ? entry->receive_queue : entry->send_queue);
+    }
+}
+
+static void add_cell(struct sockets_table *table, const struct sockets *sockets,
+                     const struct socket_entry *entry, enum sockets_column column, bool *exposed)
+{
+    struct buffer *cells = &table->cells;
+    const bool numeric = sockets->options->numeric;
+    size_t others;
+    const struct process *process;
+    switch (column) {
+    case SOCKETS_SPACE:
+        sockets_add_space(cells, sockets, entry);
+        break;
+    case SOCKETS_KIND:
+        buffer_add_text(cells, socket_kind_name((enum socket_kind)entry->kind));
+        break;
+    case SOCKETS_STATE:
+        buffer_add_text(cells, socket_state_name((enum socket_state)entry->state));
+        break;
+    case SOCKETS_RECEIVE:
+    case SOCKETS_SEND:
+        if (has_backlog(entry) && !sockets->show)
+            break;
+        /* fall through */
+    case SOCKETS_BACKLOG:
+        add_queues(cells, entry, column);
+        break;
+    case SOCKETS_LOCAL:
+        sockets_add_local(cells, sockets, entry, numeric);
+        break;
+    case SOCKETS_REMOTE:
+        sockets_add_remote(cells, sockets, entry, numeric);
+        break;
+    case SOCKETS_REACH:
+        sockets_add_reach(cells, sockets, entry, exposed);
+        break;
+    case SOCKETS_PROCESS:
+        sockets_add_process(cells, sockets, entry, &table->users);
+        break;
+    case SOCKETS_UNIT:
+        process = sockets_holder(sockets, entry, &others);
+        if (process)
+            sockets_add_unit(cells, process);
+        break;
+    case SOCKETS_COLUMNS:
+        break;
+    }
+}
+
+/* On one line they are behind one another; else each has a line below. */
+static void add_details(struct sockets_table *table, const struct sockets *sockets,
+                        const struct socket_entry *entry)
+{
+    const char *before = sockets->options->one_line ? "  " : "\n    ";
+    struct buffer lines = {0};
+    if (table->details)
+        sockets_add_details(&lines, sockets, entry, &table->users);
+    for (const char *line = lines.data; line && *line;) {
+        const size_t length = strcspn(line, "\n");
+        buffer_add_text(&table->cells, before);
+        buffer_add(&table->cells, line, length);
+        line += length + (line[length] == '\n');
+    }
+    table->cells.failed |= lines.failed;
+    buffer_release(&lines);
+}
+
+int sockets_table_add(struct sockets_table *table, const struct sockets *sockets,
+                      const struct socket_entry *entry)
+{
+    struct buffer *cells = &table->cells;
+    const size_t start = cells->length;
+    bool exposed = false;
+    buffer_add_character(cells, 0);
+    for (size_t i = 0; i < SOCKETS_COLUMNS; i++) {
+        if (!table->shown[i])
+            continue;
+        const size_t at = cells->length;
+        add_cell(table, sockets, entry, (enum sockets_column)i, &exposed);
+        buffer_add_character(cells, '\0');
+        if (cells->failed)
+            return -ENOMEM;
+        const size_t wide = text_width(cells->data + at);
+        if (table->widths[i] < wide)
+            table->widths[i] = wide;
+    }
+    add_details(table, sockets, entry);
+    buffer_add_character(cells, '\0');
+    if (cells->failed)
+        return -ENOMEM;
+    cells->data[start] = exposed;
+    table->rows++;
+    return cells->length >= MANY_BYTES ? print_rows(table) : 0;
+}
