@@ -9,11 +9,14 @@
 
 #define PEERS_MAXIMUM                                                                              \
     1024 /* to whom --answer all answers; the one heard of longest ago makes room */
+#define FAILURES_MAXIMUM 64 /* errors in a row, each of one peer, before it is the socket's own */
 
 struct udp_channel {
     struct channel channel;
     struct loop *loop;
-    struct listener *listener;
+    struct listener *listener; /* NULL: closed */
+    struct channel **place;    /* where the listener keeps it */
+    bool answer_all;
     struct watch watch;
     struct peer peers[PEERS_MAXIMUM]; /* a ring, in the order in which they were first heard */
     size_t count, last, next;
@@ -39,7 +42,7 @@ static ssize_t udp_write(struct channel *channel, const void *bytes, size_t leng
     const struct udp_channel *self = (struct udp_channel *)channel;
     if (!self->count)
         return -EAGAIN;
-    if (!listener_options_of(self->listener)->answer_all)
+    if (!self->answer_all)
         return udp_send(self, &self->peers[self->last], bytes, length);
     for (size_t i = 0; i < self->count; i++) {
         ssize_t put = udp_send(self, &self->peers[i], bytes, length);
@@ -49,40 +52,45 @@ static ssize_t udp_write(struct channel *channel, const void *bytes, size_t leng
     return (ssize_t)length;
 }
 
-/* Notes who has spoken. */
-static void heard(struct udp_channel *self, const struct peer *peer)
+/* Notes who has spoken. Returns false when it may not. */
+static bool heard(struct udp_channel *self, const struct peer *peer)
 {
+    if (self->count && peer_equal(&self->peers[self->last], peer))
+        return true;
     for (size_t i = 0; i < self->count; i++) {
         if (peer_equal(&self->peers[i], peer)) {
             self->last = i;
-            return;
+            return true;
         }
     }
+    if (!self->listener || !listener_admits(self->listener, peer))
+        return false;
     self->last = self->next++ % PEERS_MAXIMUM;
     self->peers[self->last] = *peer;
     if (self->count < PEERS_MAXIMUM)
         self->count++;
     self->channel.writable = true;
     listener_tell(self->listener, LISTENER_HEARD, peer, NULL, NULL);
+    return true;
 }
 
 static ssize_t udp_read(struct channel *channel, void *bytes, size_t size)
 {
     struct udp_channel *self = (struct udp_channel *)channel;
+    unsigned failures = 0;
     for (;;) {
         struct sockaddr_storage sockaddr = {0};
         socklen_t length = sizeof(sockaddr);
         ssize_t got = recvfrom(self->watch.fd, bytes, size, MSG_DONTWAIT,
                                (struct sockaddr *)&sockaddr, &length);
-        if (got < 0 && errno == EAGAIN)
-            return -EAGAIN;
-        if (got < 0) /* an ICMP error of a peer that is gone */
+        /* An error is told once, an ICMP error of a peer that is gone, say: others still speak. */
+        if (got < 0 && (errno == EAGAIN || ++failures == FAILURES_MAXIMUM))
+            return -errno;
+        if (got < 0)
             continue;
         struct peer peer = peer_from_sockaddr(&sockaddr, length);
-        if (!listener_admits(self->listener, &peer))
-            continue;
-        heard(self, &peer);
-        return got;
+        if (heard(self, &peer))
+            return got;
     }
 }
 
@@ -98,6 +106,8 @@ static void udp_free(struct channel *channel, bool abort)
     (void)abort;
     loop_unwatch(self->loop, &self->watch);
     close(self->watch.fd);
+    if (self->place)
+        *self->place = NULL;
     free(self);
 }
 
@@ -120,14 +130,22 @@ static void udp_ready(struct watch *watch, uint32_t events)
     self->channel.ready(&self->channel, self->channel.user);
 }
 
-int channel_udp_new(struct loop *loop, struct listener *listener, int fd,
-                    struct channel **ret_channel)
+void channel_udp_leave(struct channel *channel)
+{
+    struct udp_channel *self = (struct udp_channel *)channel;
+    self->listener = NULL;
+    self->place = NULL;
+}
+
+int channel_udp_new(struct loop *loop, struct listener *listener, int fd, struct channel **place)
 {
     struct udp_channel *self = calloc(1, sizeof(*self));
     int failed = -ENOMEM;
     if (self) {
         self->loop = loop;
         self->listener = listener;
+        self->place = place;
+        self->answer_all = listener_options_of(listener)->answer_all;
         self->watch = (struct watch){.fd = fd, .ready = udp_ready};
         self->channel = (struct channel){.class = &udp_class,
                                          .readable = true,
@@ -141,6 +159,6 @@ int channel_udp_new(struct loop *loop, struct listener *listener, int fd,
         free(self);
         return failed;
     }
-    *ret_channel = &self->channel;
+    *place = &self->channel;
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "talk/listener_udp.h"
 #include "talk/proxy_header.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -17,7 +18,8 @@
 #include <unistd.h>
 
 #define SOCKETS_MAXIMUM 16
-#define BURST 64 /* connections taken before others have their turn */
+#define BURST 64      /* connections taken before others have their turn */
+#define PORT_TRIES 16 /* for a port that the kernel chose for IPv4 and somebody has with IPv6 */
 #define PATIENCE (10 * NANOSECONDS_PER_SECOND)
 #define REST (100 * NANOSECONDS_PER_MILLISECOND) /* after accept() failed for want of something */
 
@@ -26,7 +28,8 @@ struct ear {
     struct watch watch;
     bool watched, ready;
     struct udp_sessions *sessions;
-    char *path; /* of a Unix socket that we made */
+    struct channel *everybody; /* UDP's one channel for all peers, which is the receiver's */
+    char *path;                /* of a Unix socket that we made */
 };
 
 /* A connection that has not yet shown what it must. */
@@ -51,6 +54,7 @@ struct listener {
     struct task again;
     struct timer rest;
     bool resting;
+    int short_of; /* errno of the last accept(), which was told; 0: it succeeded */
 };
 
 const struct listener_options *listener_options_of(const struct listener *listener)
@@ -208,8 +212,14 @@ static void approach_channel_ready(struct channel *channel, void *user)
 
 static void approach_ready(struct watch *watch, uint32_t events)
 {
-    (void)events;
-    approach_go_on((struct approach *)((char *)watch - offsetof(struct approach, watch)));
+    struct approach *approach =
+        (struct approach *)((char *)watch - offsetof(struct approach, watch));
+    if (approach_go_on(approach) == -EAGAIN && approach->header_wanted &&
+        events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+        struct error error;
+        error_set(&error, ECONNRESET, "it ended within its PROXY header");
+        approach_failed(approach, &error);
+    }
 }
 
 /* Takes a connection that was accepted. Returns 0 or -errno, with the descriptor closed. */
@@ -250,7 +260,7 @@ static int approach_new(struct listener *listener, int fd, const struct peer *re
 
 /* ---- accepting ---- */
 
-static bool is_full(const struct listener *listener)
+bool listener_is_full(const struct listener *listener)
 {
     return listener->options.maximum && listener->present >= listener->options.maximum;
 }
@@ -273,7 +283,9 @@ static void accept_failed(struct listener *listener, int code)
     error_set(&error, code, "cannot take another connection: %s", strerror(code));
     listener->resting = true;
     loop_timer_set(listener->loop, &listener->rest, loop_now(listener->loop) + REST);
-    listener_tell(listener, LISTENER_FAILED, NULL, NULL, &error);
+    if (!listener->short_of)
+        listener_tell(listener, LISTENER_FAILED, NULL, NULL, &error);
+    listener->short_of = code;
 }
 
 static struct peer peer_of_local(int fd)
@@ -292,7 +304,7 @@ static void ear_accept(struct ear *ear)
     for (unsigned i = 0; i < BURST; i++) {
         struct sockaddr_storage sockaddr = {0};
         socklen_t length = sizeof(sockaddr);
-        if (!ear->watched || listener->resting || is_full(listener))
+        if (!ear->watched || listener->resting || listener_is_full(listener))
             return;
         int fd = accept4(ear->watch.fd, (struct sockaddr *)&sockaddr, &length,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -312,7 +324,9 @@ static void ear_accept(struct ear *ear)
         if (remote.kind == PEER_INTERNET)
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
         int failed = approach_new(listener, fd, &remote, &local);
-        if (failed)
+        if (!failed)
+            listener->short_of = 0;
+        else
             accept_failed(listener, -failed);
     }
     loop_defer(listener->loop, &listener->again);
@@ -345,7 +359,7 @@ static void rest_due(struct timer *timer)
 
 void listener_departed(struct listener *listener)
 {
-    bool full = is_full(listener);
+    bool full = listener_is_full(listener);
     listener->present--;
     if (full)
         loop_defer(listener->loop, &listener->again);
@@ -484,11 +498,14 @@ static void ear_close(struct ear *ear)
     }
     if (ear->sessions)
         udp_sessions_close(ear->sessions);
+    if (ear->everybody)
+        channel_udp_leave(ear->everybody);
     if (ear->path)
         unlink(ear->path);
     free(ear->path);
     ear->path = NULL;
     ear->sessions = NULL;
+    ear->everybody = NULL;
     ear->watched = false;
 }
 
@@ -511,7 +528,8 @@ static int ear_open(struct listener *listener, int fd, bool datagrams)
     if (datagrams && listener->options.sessions) {
         failed = udp_sessions_new(listener->loop, listener, fd, session_arrived, &ear->sessions);
     } else if (datagrams) {
-        failed = channel_udp_new(listener->loop, listener, fd, &arrival.channel);
+        failed = channel_udp_new(listener->loop, listener, fd, &ear->everybody);
+        arrival.channel = ear->everybody;
     } else {
         failed = loop_watch(listener->loop, &ear->watch, EPOLLIN);
         ear->watched = !failed;
@@ -529,11 +547,10 @@ static int ear_open(struct listener *listener, int fd, bool datagrams)
     return 0;
 }
 
-/* Returns 0, or -errno with an error. */
-static int open_places(struct listener *listener, struct places *places, struct error *error)
+/* Opens all of them. Returns 0 or -errno, with the peer that failed. */
+static int open_sockets(struct places *places, bool datagrams, int *fds, size_t *ret_count,
+                        struct peer *ret_peer)
 {
-    bool datagrams = listener->options.endpoint.kind == ENDPOINT_UDP;
-    int fds[SOCKETS_MAXIMUM];
     size_t count = 0;
     int failed = 0;
     struct peer peer = {0};
@@ -557,6 +574,24 @@ static int open_places(struct listener *listener, struct places *places, struct 
     }
     if (!failed && !count)
         failed = -EADDRNOTAVAIL;
+    while (failed && count)
+        close(fds[--count]);
+    *ret_count = count;
+    *ret_peer = peer;
+    return failed;
+}
+
+/* Returns 0, or -errno with an error. */
+static int open_places(struct listener *listener, struct places *places, struct error *error)
+{
+    bool datagrams = listener->options.endpoint.kind == ENDPOINT_UDP;
+    int fds[SOCKETS_MAXIMUM], failed;
+    struct peer peer;
+    size_t count;
+    unsigned tries = PORT_TRIES;
+    do
+        failed = open_sockets(places, datagrams, fds, &count, &peer);
+    while (failed == -EADDRINUSE && listener->options.endpoint.port == 0 && --tries);
     for (size_t i = 0; i < count; i++) {
         if (failed)
             close(fds[i]);
@@ -566,19 +601,33 @@ static int open_places(struct listener *listener, struct places *places, struct 
     return failed ? bind_failed(&peer, -failed, error) : 0;
 }
 
+/* What was handed over must be a socket that listens, or one of datagrams; who made it may have
+ * left it blocking, and then accept() would wait. Returns 0 or -errno. */
+static int open_one_inherited(struct listener *listener, int fd)
+{
+    int type = 0, listens = 0;
+    socklen_t length = sizeof(type);
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) < 0)
+        return -errno;
+    if (type != SOCK_DGRAM && !listens)
+        return -ENOTCONN;
+    if (listener->count == SOCKETS_MAXIMUM)
+        return -E2BIG;
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -errno;
+    return ear_open(listener, fd, type == SOCK_DGRAM);
+}
+
 static int open_inherited(struct listener *listener, struct error *error)
 {
     for (size_t i = 0; i < listener->options.inherited_count; i++) {
-        int fd = listener->options.inherited[i], type = 0;
-        socklen_t length = sizeof(type);
-        int failed = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0 ? -errno : 0;
-        if (!failed && listener->count == SOCKETS_MAXIMUM)
-            failed = -E2BIG;
-        if (!failed)
-            failed = ear_open(listener, fd, type == SOCK_DGRAM);
+        int fd = listener->options.inherited[i];
+        int failed = open_one_inherited(listener, fd);
         if (failed)
             return error_set(error, -failed, "cannot use the socket that was handed over as %d: %s",
-                             fd, strerror(-failed));
+                             fd, failed == -ENOTCONN ? "it does not listen" : strerror(-failed));
     }
     return 0;
 }
@@ -604,8 +653,8 @@ int listener_new(struct loop *loop, const struct listener_options *options,
         if (!failed)
             failed = open_places(listener, &places, error);
     }
-    if (!failed && options->endpoint.kind == ENDPOINT_UNIX && options->endpoint.path[0] != '@' &&
-        listener->ears[0].watched)
+    if (!failed && !options->inherited_count && options->endpoint.kind == ENDPOINT_UNIX &&
+        options->endpoint.path[0] != '@')
         listener->ears[0].path = strdup(options->endpoint.path);
     if (failed) {
         listener_free(listener);

@@ -28,6 +28,8 @@ struct session {
     struct peer peer;
     struct datagram *queue, **queue_end;
     size_t queued;
+    bool blocked;   /* could not send, and was not told that it can again */
+    uint64_t round; /* of telling, in which it was blocked */
 };
 
 struct udp_sessions {
@@ -41,12 +43,16 @@ struct udp_sessions {
     struct key key; /* peers choose their addresses: the table's order is not theirs to know */
     struct session **slots;
     size_t slot_count, count;
+    size_t blocked; /* sessions */
+    uint64_t round; /* how often the blocked were told */
+    unsigned users; /* who is at work with all of this, which stays meanwhile */
     char room[DATAGRAM_ROOM];
 };
 
+/* The socket stays while it has sessions. */
 static void sessions_release(struct udp_sessions *sessions)
 {
-    if (sessions->listener || sessions->count)
+    if (sessions->listener || sessions->count || sessions->users)
         return;
     loop_cancel(sessions->loop, &sessions->again);
     loop_unwatch(sessions->loop, &sessions->watch);
@@ -143,10 +149,23 @@ static ssize_t send_to(int fd, const struct peer *peer, const void *bytes, size_
     return put < 0 ? -errno : put;
 }
 
+static void session_block(struct session *session, bool blocked)
+{
+    if (blocked && !session->blocked)
+        session->sessions->blocked++;
+    else if (!blocked && session->blocked)
+        session->sessions->blocked--;
+    session->blocked = blocked;
+    session->round = session->sessions->round;
+}
+
 static ssize_t session_write(struct channel *channel, const void *bytes, size_t length)
 {
-    const struct session *session = (struct session *)channel;
-    return send_to(session->sessions->watch.fd, &session->peer, bytes, length);
+    struct session *session = (struct session *)channel;
+    ssize_t put = send_to(session->sessions->watch.fd, &session->peer, bytes, length);
+    if (put == -EAGAIN)
+        session_block(session, true);
+    return put;
 }
 
 static int nothing_to_shut(struct channel *channel)
@@ -160,6 +179,7 @@ static void session_free(struct channel *channel, bool abort)
     struct session *session = (struct session *)channel;
     struct udp_sessions *sessions = session->sessions;
     (void)abort;
+    session_block(session, false);
     table_remove(sessions, session);
     while (session->queue) {
         struct datagram *next = session->queue->next;
@@ -180,8 +200,7 @@ static const struct channel_class session_class = {
 
 static struct session *session_new(struct udp_sessions *sessions, const struct peer *peer)
 {
-    const struct listener_options *options = listener_options_of(sessions->listener);
-    if ((options->maximum && sessions->count >= options->maximum) || table_grow(sessions) < 0)
+    if (listener_is_full(sessions->listener) || table_grow(sessions) < 0)
         return NULL;
     struct session *session = calloc(1, sizeof(*session));
     if (!session)
@@ -235,7 +254,28 @@ static void take_datagram(struct udp_sessions *sessions, const struct peer *peer
         sessions->arrived(sessions->listener, &session->channel, peer, &sessions->local);
 }
 
-/* The socket stays while it has sessions, and so do the sessions while it is read. */
+/* That one peer's datagrams can be sent again is told to all who wait for it: it is one socket. Any
+ * of them may be freed when it is told, so the search begins anew each time. */
+static struct session *next_blocked(const struct udp_sessions *sessions)
+{
+    for (size_t i = 0; sessions->blocked && i < sessions->slot_count; i++)
+        for (struct session *session = sessions->slots[i]; session; session = session->next)
+            if (session->blocked && session->round != sessions->round)
+                return session;
+    return NULL;
+}
+
+static void tell_blocked(struct udp_sessions *sessions)
+{
+    struct session *session;
+    sessions->round++; /* those that are blocked again wait for the next event */
+    while ((session = next_blocked(sessions))) {
+        session_block(session, false);
+        session->channel.writable = true;
+        session->channel.ready(&session->channel, session->channel.user);
+    }
+}
+
 static void take_datagrams(struct udp_sessions *sessions)
 {
     for (unsigned i = 0; i < BURST; i++) {
@@ -243,18 +283,12 @@ static void take_datagrams(struct udp_sessions *sessions)
         socklen_t size = sizeof(sockaddr);
         ssize_t got = recvfrom(sessions->watch.fd, sessions->room, sizeof(sessions->room),
                                MSG_DONTWAIT, (struct sockaddr *)&sockaddr, &size);
-        if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        if (got < 0 && errno == EAGAIN)
             return;
         if (got < 0) /* an ICMP error of a peer that is gone */
             continue;
         struct peer peer = peer_from_sockaddr(&sockaddr, size);
-        sessions->count++; /* nobody frees it meanwhile */
         take_datagram(sessions, &peer, (size_t)got);
-        sessions->count--;
-        if (!sessions->listener && !sessions->count) {
-            sessions_release(sessions);
-            return;
-        }
     }
     loop_defer(sessions->loop, &sessions->again);
 }
@@ -263,25 +297,23 @@ static void sessions_ready(struct watch *watch, uint32_t events)
 {
     struct udp_sessions *sessions =
         (struct udp_sessions *)((char *)watch - offsetof(struct udp_sessions, watch));
-    /* That one peer's datagrams can be sent again is told to all: it is one socket. */
-    sessions->count++; /* nobody frees it meanwhile */
-    for (size_t i = 0; events & EPOLLOUT && i < sessions->slot_count; i++) {
-        for (struct session *session = sessions->slots[i], *next; session; session = next) {
-            next = session->next;
-            session->channel.writable = true;
-            session->channel.ready(&session->channel, session->channel.user);
-        }
-    }
-    sessions->count--;
+    sessions->users++;
+    if (events & EPOLLOUT)
+        tell_blocked(sessions);
     if (events & (EPOLLIN | EPOLLERR))
         take_datagrams(sessions);
-    else
-        sessions_release(sessions);
+    sessions->users--;
+    sessions_release(sessions);
 }
 
 static void sessions_again(struct task *task)
 {
-    take_datagrams((struct udp_sessions *)((char *)task - offsetof(struct udp_sessions, again)));
+    struct udp_sessions *sessions =
+        (struct udp_sessions *)((char *)task - offsetof(struct udp_sessions, again));
+    sessions->users++;
+    take_datagrams(sessions);
+    sessions->users--;
+    sessions_release(sessions);
 }
 
 int udp_sessions_new(struct loop *loop, struct listener *listener, int fd,

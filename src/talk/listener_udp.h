@@ -8,11 +8,15 @@ bool listener_admits(struct listener *listener, const struct peer *peer);
 void listener_tell(struct listener *listener, enum listener_event event, const struct peer *peer,
                    const struct channel *channel, const struct error *error);
 const struct listener_options *listener_options_of(const struct listener *listener);
+bool listener_is_full(const struct listener *listener);
 
-/* A bound UDP socket as one channel for all peers. Takes the descriptor, on failure too. Returns 0
- * or -errno. */
-int channel_udp_new(struct loop *loop, struct listener *listener, int fd,
-                    struct channel **ret_channel);
+/* A bound UDP socket as one channel for all peers. Takes the descriptor, on failure too. The
+ * channel may outlive the listener, which keeps it in `*place`: NULL once it is freed. Returns 0 or
+ * -errno. */
+int channel_udp_new(struct loop *loop, struct listener *listener, int fd, struct channel **place);
+
+/* The listener is closed: takes no more peers than it has heard of. */
+void channel_udp_leave(struct channel *channel);
 
 /* A bound UDP socket that gives a channel to each peer. Takes the descriptor, on failure too. */
 struct udp_sessions;
