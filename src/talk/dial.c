@@ -50,6 +50,8 @@ struct dial {
     struct error error;
 };
 
+static const char proxy_ended[] = "the proxy ended the connection before it was open";
+
 static void dial_go_on(struct dial *dial);
 
 /* ---- the end ---- */
@@ -102,6 +104,8 @@ static void fail(struct dial *dial)
 {
     dial->failed = true;
     close_socket(dial);
+    loop_timer_clear(dial->loop, &dial->limit);
+    loop_timer_clear(dial->loop, &dial->patience);
     loop_defer(dial->loop, &dial->task);
 }
 
@@ -153,8 +157,12 @@ static struct peer peer_of(int fd, int (*get)(int, struct sockaddr *, socklen_t 
 static void socket_ready(struct watch *watch, uint32_t events)
 {
     struct dial *dial = (struct dial *)((char *)watch - offsetof(struct dial, watch));
-    (void)events;
     dial_go_on(dial);
+    /* The end is behind what is looked at, but not yet taken: an answer that is cut short. */
+    if (!dial->failed && dial->step == STEP_PROXY && events & (EPOLLRDHUP | EPOLLHUP)) {
+        error_set(&dial->error, ECONNRESET, "%s", proxy_ended);
+        fail(dial);
+    }
 }
 
 /* The address and port to come from. Returns 0 or -errno. */
@@ -289,8 +297,7 @@ static int ask_proxy(struct dial *dial)
         if (got < 0 && errno == EAGAIN)
             break;
         if (got <= 0) {
-            r = error_set(&dial->error, got < 0 ? errno : ECONNRESET,
-                          "the proxy ended the connection before it was open");
+            r = error_set(&dial->error, got < 0 ? errno : ECONNRESET, "%s", proxy_ended);
             break;
         }
         r = proxy_step(&dial->negotiation, room, (size_t)got, &taken, &dial->send, &dial->error);
@@ -301,6 +308,8 @@ static int ask_proxy(struct dial *dial)
         } else if (r == PROXY_MORE) {
             r = -EAGAIN;
             int failed = flush(dial);
+            if (failed && failed != -EAGAIN)
+                r = error_set(&dial->error, -failed, "the proxy: %s", strerror(-failed));
             if (failed || !taken)
                 break;
         }

@@ -63,7 +63,8 @@ socklen_t peer_to_sockaddr(const struct peer *peer, struct sockaddr_storage *ret
     case PEER_INTERNET:
         return address_to_sockaddr(&peer->address, peer->port, ret_sockaddr);
     case PEER_UNIX:
-        if (length == 0 || length >= sizeof(path.sun_path))
+        /* An abstract name has no NUL behind it. */
+        if (length == 0 || length + (peer->path[0] != '@') > sizeof(path.sun_path))
             return 0;
         memcpy(path.sun_path, peer->path, length);
         if (peer->path[0] == '@')
