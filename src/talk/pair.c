@@ -34,7 +34,8 @@ enum way {
 
 struct flow {
     struct channel *from, *to;
-    enum way way, bulk;    /* how bytes are moved now, and would be if they were many */
+    enum way way;
+    bool bulk;             /* the kernel may move them by itself, when they are many */
     struct buffer pending; /* read, not yet written */
     size_t written;        /* of `pending` */
     struct pipe_ends pipe; /* -1: none is lent */
@@ -75,15 +76,20 @@ static mode_t type_of(int fd)
     return fstat(fd, &status) < 0 ? 0 : status.st_mode & S_IFMT;
 }
 
-static enum way bulk_way(const struct flow *flow, bool seen)
+/* How many bytes are moved between these two. */
+static enum way bulk_way(const struct flow *flow)
 {
-    int in = flow->from->splice_in, out = flow->to->splice_out;
-    if (seen || in < 0 || out < 0)
-        return WAY_COPY;
-    mode_t from = type_of(in), to = type_of(out);
+    mode_t from = type_of(flow->from->splice_in), to = type_of(flow->to->splice_out);
     if (from == S_IFIFO || to == S_IFIFO)
         return WAY_DIRECT;
     return from == S_IFREG ? WAY_SENDFILE : WAY_PIPE;
+}
+
+/* The kernel cannot move these bytes by itself after all. */
+static void flow_copies(struct flow *flow)
+{
+    flow->way = WAY_COPY;
+    flow->bulk = false;
 }
 
 static enum pair_direction flow_direction(const struct pair *pair, const struct flow *flow)
@@ -131,7 +137,7 @@ static void flow_count(struct pair *pair, struct flow *flow, size_t bytes)
 static int flow_copy_instead(struct pair *pair, struct flow *flow)
 {
     int failed = 0;
-    flow->way = flow->bulk = WAY_COPY;
+    flow_copies(flow);
     while (flow->piped && !failed) {
         ssize_t got = read(flow->pipe.out, pair->pipes->buffer, PIPES_BUFFER_SIZE);
         if (got <= 0) {
@@ -231,7 +237,7 @@ static int flow_hand_on(struct pair *pair, struct flow *flow, const char *bytes,
 static size_t flow_read_size(const struct pair *pair, const struct flow *flow)
 {
     if (!flow->to->messages || flow->from->messages)
-        return flow->bulk == WAY_COPY ? PIPES_BUFFER_SIZE : COPY_SIZE;
+        return flow->bulk ? COPY_SIZE : PIPES_BUFFER_SIZE;
     if (pair->options.message_size)
         return pair->options.message_size < PIPES_BUFFER_SIZE ? pair->options.message_size
                                                               : PIPES_BUFFER_SIZE;
@@ -253,7 +259,7 @@ static int flow_copy(struct pair *pair, struct flow *flow)
     if (got < 0)
         return read_failed(pair, flow, got);
     if ((size_t)got == size)
-        flow->way = flow->bulk;
+        flow->way = flow->bulk ? bulk_way(flow) : WAY_COPY;
     return flow_hand_on(pair, flow, pair->pipes->buffer, (size_t)got);
 }
 
@@ -272,7 +278,7 @@ static int flow_who_waits(struct flow *flow)
     else if (++flow->stalls < STALLS)
         return 1; /* both can go on by now */
     else
-        flow->way = flow->bulk = WAY_COPY;
+        flow_copies(flow);
     return flow->way == WAY_COPY;
 }
 
@@ -289,7 +295,7 @@ static int flow_moved(struct pair *pair, struct flow *flow, ssize_t moved, size_
     else if (code == EAGAIN)
         return flow_who_waits(flow);
     else if (code == EINVAL || code == ENOSYS)
-        flow->way = flow->bulk = WAY_COPY;
+        flow_copies(flow);
     else if (code == EPIPE || !flow->from->connected)
         return write_failed(pair, flow, -code);
     else if (code != EINTR)
@@ -572,7 +578,8 @@ int pair_new(struct loop *loop, struct pipes *pipes, struct channel *first, stru
         flow->to = i == PAIR_FORTH ? second : first;
         flow->pipe = (struct pipe_ends){.out = -1, .in = -1};
         flow->way = WAY_COPY;
-        flow->bulk = bulk_way(flow, options->convert[i] || options->observe || options->delay);
+        flow->bulk = !options->convert[i] && !options->observe && !options->delay &&
+                     flow->from->splice_in >= 0 && flow->to->splice_out >= 0;
         flow->from->ready = channel_became_ready;
         flow->from->user = pair;
     }
