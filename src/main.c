@@ -1,5 +1,6 @@
-/* Command lookup, and nothing else: by the name the program was called by, or by the first word. */
+/* Command lookup, by the name the program was called by or by the first word, and the end. */
 #include "cmd/command.h"
+#include "cmd/terminal_mode.h"
 
 #include <fcntl.h>
 #include <libgen.h>
@@ -38,10 +39,8 @@ static int run_words(int argc, char **argv)
     return EXIT_USAGE;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-    signal(SIGPIPE, SIG_IGN); /* a closed reader is an EPIPE, seen where the writing is done */
-    occupy_standard_descriptors();
     const struct command *command = argc > 0 ? command_find(basename(argv[0])) : NULL;
     if (command && command->classic)
         return command->run(command, argc, argv);
@@ -49,4 +48,28 @@ int main(int argc, char **argv)
         return run_words(argc, argv);
     command_warn(NULL, "which command? 'porthole help' lists them");
     return EXIT_USAGE;
+}
+
+/* A program that a signal ended must be seen to have been: only then does a shell end its loop at
+ * Ctrl-C, and systemd take SIGTERM for a proper end. A shell says 128 + N in any case. */
+static void die_by_signal(int number)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    terminal_mode_end(); /* as exit() would */
+    fflush(NULL);
+    signal(number, SIG_DFL);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    raise(number);
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN); /* a closed reader is an EPIPE, seen where the writing is done */
+    occupy_standard_descriptors();
+    int status = run(argc, argv), number = status - EXIT_SIGNAL;
+    if (number == SIGINT || number == SIGTERM || number == SIGHUP)
+        die_by_signal(number);
+    return status;
 }

@@ -364,15 +364,17 @@ static void signal_came(void *user, const struct signalfd_siginfo *info)
         talk_stop(talk, EXIT_SIGNAL + number);
 }
 
+/* All but those that whoever started this program has it ignore: nohup means it. */
 static int take_signals(struct talk *talk)
 {
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGWINCH};
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGUSR1);
-    sigaddset(&set, SIGWINCH);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        struct sigaction action;
+        if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+            sigaddset(&set, numbers[i]);
+    }
     return loop_signals(talk->loop, &set, signal_came, talk);
 }
 

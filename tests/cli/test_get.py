@@ -551,7 +551,7 @@ class Faults(GetTest):
             with start("get", "-o", folder / "file", server.url) as process:
                 server.arrived.acquire()
                 process.send_signal(number)
-                self.assertEqual(process.wait(TIMEOUT), 128 + number)
+                self.assertEqual(process.wait(TIMEOUT), -number)
                 self.assertEqual(process.stderr.read(), "")
             self.assertEqual(list(folder.iterdir()), [])
 
@@ -561,7 +561,7 @@ class Faults(GetTest):
             server.arrived.acquire()
             process.stdout.read(10)
             process.send_signal(signal.SIGINT)
-            self.assertEqual(process.wait(TIMEOUT), 130)
+            self.assertEqual(process.wait(TIMEOUT), -signal.SIGINT)
 
     def test_ignored_signals_stay_ignored(self):
         gate = threading.Event()

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 
+from shell_status import shell_status
 from talk_peers import Manner
 
 PATIENCE = 60  # seconds after which a conversation hangs
@@ -107,7 +108,7 @@ class Side:
             raise AssertionError(f"{self}: never ended") from None
         for thread in self._threads:
             thread.join(PATIENCE)
-        return status
+        return shell_status(status)
 
     def stop(self):
         """Ends it, if it has not."""

@@ -6,6 +6,8 @@ import re
 import select
 import time
 
+from shell_status import shell_status
+
 PATIENCE = 60  # seconds for something to appear
 
 
@@ -61,5 +63,5 @@ class Terminal:
         while self._read(1):
             assert time.monotonic() < deadline, f"it does not end: {self.text!r}"
         _, status = os.waitpid(self.pid, 0)
-        self.status = os.waitstatus_to_exitcode(status)
+        self.status = shell_status(os.waitstatus_to_exitcode(status))
         return self.status

@@ -109,7 +109,7 @@ class Resume(PartsTest):
             lines = [process.stdout.readline() for _ in range(1000)]
             process.send_signal(signal.SIGINT)
             lines += process.stdout.readlines()
-        self.assertEqual(process.returncode, 128 + signal.SIGINT)
+        self.assertEqual(process.returncode, -signal.SIGINT)
         records = list(map(json.loads, lines))
         self.assertEqual(records[-1]["end"], "interrupted")
         told = states_of(records)

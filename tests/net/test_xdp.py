@@ -179,7 +179,7 @@ class Attached(Reflected):
                 if sent:
                     process.send_signal(sent)
                 found = Found("".join([*lines, *process.stdout.readlines()]))
-            end, status = ("interrupted", 128 + sent) if sent else ("timed-out", 1)
+            end, status = ("interrupted", -sent) if sent else ("timed-out", 1)
             self.assertEqual((found.summary["end"], process.returncode), (end, status))
             self.assertEqual(found.states, {key: truth[key] for key in found.states})
             self.assertEqual(found.summary["undecided"], len(truth) - len(found.states))
