@@ -222,7 +222,7 @@ class Listening:
         self.side = talk(test, verb, "-v", *words, place, *target, before=before)
         self.side.expect_said("Listening on ")
         said = self.said()
-        self.path = None
+        self.path = self.address = self.port = None
         if "Listening on unix:" in said:
             self.path = re.search("Listening on unix:(.*)", said)[1]
             return
