@@ -72,6 +72,10 @@ class Entrant:
             closed = sum(state == "closed" for state in states.values())
         return Said(states, None if low is None else float(low), int(closed))
 
+    def matches(self, text):
+        """Where its regular expression matches what it printed."""
+        return self._peer.pattern.finditer(text)
+
     @property
     def tells_states(self):
         """Whether it tells of ports that are not open."""

@@ -19,11 +19,14 @@ os.environ.setdefault("PORTHOLE_BUILD", str(pathlib.Path(PROGRAM).parents[1]) if
 
 # pylint: disable=wrong-import-position
 import scenarios
+import sockets_scenarios
 import talk_scenarios
 from measure import Result
 from peers import peers_read
 
-SCENARIOS = (*scenarios.SCENARIOS, *talk_scenarios.SCENARIOS)
+SCENARIOS = (
+    *scenarios.SCENARIOS, *talk_scenarios.SCENARIOS, *sockets_scenarios.SCENARIOS,
+)  # fmt: skip
 
 
 def measure(scenario, entrants):

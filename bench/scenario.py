@@ -1,5 +1,5 @@
 """What run.py knows of a scenario. Those of scans are in scenarios.py, those of conversations and
-relays in talk_scenarios.py."""
+relays in talk_scenarios.py, those of lists of sockets in sockets_scenarios.py."""
 
 import contextlib
 import math

@@ -21,9 +21,14 @@ LISTEN = "0A"  # that state in /proc/net/tcp
 _PR_SET_CHILD_SUBREAPER = 36
 
 
+def lab_program(name):
+    """The path of a program of the lab in the build directory that is measured."""
+    return str(pathlib.Path(os.environ["PORTHOLE_BUILD"], "tests", "lab", name))
+
+
 def load_program():
-    """The path of talkload in the build directory that is measured."""
-    return str(pathlib.Path(os.environ["PORTHOLE_BUILD"], "tests", "lab", "talkload"))
+    """That of talkload."""
+    return lab_program("talkload")
 
 
 def adopt():

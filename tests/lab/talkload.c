@@ -26,6 +26,7 @@ static const char usage[] =
     "       talkload echo PORT\n"
     "       talkload ping PORT [--count N] [--parallel N] [--seconds N]\n"
     "       talkload hold PORT [--count N]\n"
+    "       talkload listen PORT [--count N]\n"
     "\n"
     "fill writes bytes, drain takes them; source and sink do the same through connections. echo "
     "says\n"
@@ -33,7 +34,7 @@ static const char usage[] =
     "and\n"
     "their echo. hold makes connections, has each echo once, says so, and stays until standard "
     "input ends;\n"
-    "then it has each echo again.\n"
+    "then it has each echo again. listen listens on N ports from PORT on until then.\n"
     "  --address A   on loopback, and nowhere else; 127.0.0.1 otherwise\n"
     "  --bytes N     in all connections; K, M, G are powers of 1024\n"
     "  --copy        send bytes from memory, not pages of a file by reference\n"
@@ -279,7 +280,7 @@ int main(int count, char **words)
     } modes[] = {
         {"fill", false, load_fill}, {"drain", false, load_drain}, {"source", true, load_source},
         {"sink", true, load_sink},  {"echo", true, load_echo},    {"ping", true, load_ping},
-        {"hold", true, load_hold},
+        {"hold", true, load_hold},  {"listen", true, load_wait},
     };
     struct words given;
     struct load load = read_options(count, words, &given);
@@ -294,5 +295,5 @@ int main(int count, char **words)
         modes[i].run(&load);
         return 0;
     }
-    refuse("fill, drain, or source, sink, echo, ping or hold and a port are wanted");
+    refuse("fill, drain, or source, sink, echo, ping, hold or listen and a port are wanted");
 }

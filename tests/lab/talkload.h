@@ -58,3 +58,5 @@ void load_ping(
     const struct load *load); /* `count` connections, each with 100 bytes and their echo */
 void load_hold(
     const struct load *load); /* `count` connections that stay, until standard input ends */
+/* Listens on `count` ports from that of the address on, until standard input ends. */
+void load_wait(const struct load *load);

@@ -1,4 +1,5 @@
-/* Connections in quantity: an echo server, clients that come and go, and clients that stay. */
+/* Connections in quantity: an echo server, clients that come and go, clients that stay, and ports
+ * that are waited at. */
 #include "talkload.h"
 
 #include <errno.h>
@@ -198,6 +199,13 @@ static void tell_round(const struct crowd *crowd, const char *what, uint64_t beg
     fflush(stdout);
 }
 
+static void await_end(void)
+{
+    char byte;
+    while (read(STDIN_FILENO, &byte, 1) > 0)
+        ;
+}
+
 void load_hold(const struct load *load)
 {
     struct crowd crowd = {.load = load, .epoll = load_epoll()};
@@ -207,10 +215,31 @@ void load_hold(const struct load *load)
     uint64_t began = load_now();
     hold_round(&crowd, clients, true);
     tell_round(&crowd, "open", began);
-    char byte;
-    while (read(STDIN_FILENO, &byte, 1) > 0)
-        ;
+    await_end();
     began = load_now();
     hold_round(&crowd, clients, false);
     tell_round(&crowd, "alive", began);
+}
+
+/* ---- ports that are waited at ---- */
+
+static uint16_t *port_of(struct load *load)
+{
+    return load->address.ss_family == AF_INET ? &((struct sockaddr_in *)&load->address)->sin_port
+                                              : &((struct sockaddr_in6 *)&load->address)->sin6_port;
+}
+
+void load_wait(const struct load *load)
+{
+    struct load each = *load;
+    uint32_t first = ntohs(*port_of(&each));
+    if (first + load->count > UINT16_MAX + UINT32_C(1))
+        load_wrong("there are not as many ports");
+    for (uint32_t i = 0; i < load->count; i++) {
+        *port_of(&each) = htons((uint16_t)(first + i));
+        load_listen(&each);
+    }
+    printf("{\"listening\":%" PRIu64 "}\n", load->count);
+    fflush(stdout);
+    await_end();
 }

@@ -1,14 +1,17 @@
-"""talkload (tests/lab): that what measures others counts right, and notices what is wrong."""
+"""talkload and cost (tests/lab): that what measures others counts right, and notices what is wrong."""
 
 import json
 import os
 import pathlib
 import socket
 import subprocess
+import sys
+import tempfile
 import threading
 import unittest
 
 PROGRAM = str(pathlib.Path(os.environ["PORTHOLE_BUILD"], "tests", "lab", "talkload"))
+COST = str(pathlib.Path(PROGRAM).with_name("cost"))
 PATIENCE = 60
 SIZE = 10_000_001  # bytes: more than the sequence is long
 
@@ -98,6 +101,58 @@ class Bytes(unittest.TestCase):
             with Server("sink", "--verify", "--bytes", SIZE) as sink:
                 send(sink.port, wrong)
                 self.assertEqual(sink.said()[0], 1)
+
+
+class Ports(unittest.TestCase):
+    def test_listen_listens_on_each_until_its_input_ends(self):
+        first, count = 42000, 40
+        with subprocess.Popen(
+            [PROGRAM, "listen", str(first), "--count", str(count), "--address", "127.0.0.77"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            self.assertEqual(json.loads(process.stdout.readline()), {"listening": count})
+            for port in range(first, first + count):
+                socket.create_connection(("127.0.0.77", port)).close()
+            process.stdin.close()
+            self.assertEqual(process.wait(PATIENCE), 0)
+        with self.assertRaises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.77", first))
+
+    def test_listen_knows_that_ports_end(self):
+        done = run("listen", 65535, "--count", 2, stdin=subprocess.DEVNULL)
+        self.assertEqual((done.returncode, done.stdout), (1, b""))
+
+
+class Cost(unittest.TestCase):
+    def cost(self, *words):
+        """(Its exit status, what it printed, what it said of the cost)."""
+        with tempfile.TemporaryFile("w+", encoding="ascii") as report:
+            done = subprocess.run(
+                ["sh", "-c", 'exec "$@" 3>&$0', str(report.fileno()), COST, *words],
+                pass_fds=[report.fileno()], capture_output=True, text=True, timeout=PATIENCE,
+            )  # fmt: skip
+            report.seek(0)
+            text = report.read()
+        return done.returncode, done.stdout, json.loads(text) if text else None
+
+    def test_a_program_keeps_its_streams_and_its_status(self):
+        status, output, cost = self.cost("sh", "-c", "echo said; exit 7")
+        self.assertEqual((status, output), (7, "said\n"))
+        self.assertGreater(cost["wall_ns"], 0)
+        status, _, _ = self.cost("sh", "-c", "kill -TERM $$")
+        self.assertEqual(status, 128 + 15)
+
+    def test_memory_is_that_of_the_program_alone(self):
+        ballast = bytearray(b"x" * (64 << 20))  # which this process has
+        _, _, small = self.cost("true")
+        _, _, large = self.cost(sys.executable, "-c", "len(b'x' * (48 << 20))")
+        self.assertEqual(len(ballast), 64 << 20)
+        self.assertLess(small["memory"], 16 << 20)
+        self.assertGreater(large["memory"], 48 << 20)
+
+    def test_what_cannot_be_started_is_told(self):
+        status, output, _ = self.cost("/nonexistent")
+        self.assertEqual((status, output), (126, ""))
 
 
 class Connections(unittest.TestCase):
