@@ -492,14 +492,28 @@ static inline void pause_over(struct timer *timer)
     loop_stop(MEMBER(timer, struct pause, timer)->loop);
 }
 
+static inline void loop_run_for(struct loop *loop, uint64_t time)
+{
+    struct pause pause = {.loop = loop, .timer.due = pause_over};
+    assert_int_equal(loop_timer_set(loop, &pause.timer, clock_monotonic() + time), 0);
+    assert_int_equal(loop_run(loop), 0);
+    loop_timer_clear(loop, &pause.timer);
+}
+
+static inline void loop_run_until(struct loop *loop, const bool *flag)
+{
+    uint64_t limit = clock_monotonic() + SCENE_PATIENCE;
+    while (!*flag) {
+        assert_true(clock_monotonic() < limit);
+        loop_run_for(loop, 2 * NANOSECONDS_PER_MILLISECOND);
+    }
+}
+
 /* Lets the loop run for a while. Returns how much of the processor's time it took. */
 static inline uint64_t scene_run_for(struct scene *scene, uint64_t time)
 {
-    struct pause pause = {.loop = scene->loop, .timer.due = pause_over};
     uint64_t before = cpu_time();
-    assert_int_equal(loop_timer_set(scene->loop, &pause.timer, clock_monotonic() + time), 0);
-    assert_int_equal(loop_run(scene->loop), 0);
-    loop_timer_clear(scene->loop, &pause.timer);
+    loop_run_for(scene->loop, time);
     return cpu_time() - before;
 }
 
