@@ -44,11 +44,35 @@ static bool is_private(const char *header)
 }
 
 /* A line end within would begin a header, or a request, that nobody asked for. */
+static int check_line(const char *what, const char *text, struct error *error)
+{
+    if (!text || !strpbrk(text, "\r\n"))
+        return 0;
+    return error_set(error, EINVAL, "the %s '%.80s' has a line end in it", what, text);
+}
+
+static int check_lines(const struct get_options *options, struct error *error)
+{
+    const struct {
+        const char *what, *text;
+    } lines[] = {
+        {"method", options->method},         {"request target", options->request_target},
+        {"user agent", options->user_agent}, {"referrer", options->referer},
+        {"range", options->range},
+    };
+    int r = 0;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]) && r == 0; i++)
+        r = check_line(lines[i].what, lines[i].text, error);
+    for (size_t i = 0; i < options->cookies.count && r == 0; i++)
+        r = check_line("cookie", options->cookies.items[i], error);
+    return r;
+}
+
 static int add_header(struct get *get, const char *header, struct error *error)
 {
-    if (strpbrk(header, "\r\n"))
-        return error_set(error, EINVAL, "the header '%.80s' has a line end in it", header);
-    int r = add_item(&get->headers, header, error);
+    int r = check_line("header", header, error);
+    if (r == 0)
+        r = add_item(&get->headers, header, error);
     if (r == 0 && !is_private(header))
         r = add_item(&get->few_headers, header, error);
     return r;
@@ -115,6 +139,8 @@ static int check_options(const struct get_options *options, struct error *error)
 static int begin(struct get *get, struct error *error)
 {
     int r = check_options(&get->options, error);
+    if (r == 0)
+        r = check_lines(&get->options, error);
     if (r == 0)
         r = read_headers(get, error);
     if (r == 0)

@@ -348,9 +348,11 @@ class Faults(GetTest):
                          [b"GET / HTTP/1.1", b"Host: other", b"Referer: http://before/", b"X-Empty:",
                           b"X-One: 1", b"X-Two: 2", b"", b""])  # fmt: skip
 
-    def test_headers_do_not_smuggle(self):
-        done = fetch("-H", "X: 1\r\nY: 2", "http://localhost:1/")
-        self.expect(done, 2, b"", "line end")
+    def test_options_do_not_smuggle(self):
+        for option in ["-H", "-A", "-e", "-b", "-r", "-X", "--request-target"]:
+            with self.subTest(option=option):
+                done = fetch(option, "X=1: 1\r\nY: 2", "http://localhost:1/")
+                self.expect(done, 2, b"", "line end")
 
     def test_data(self):
         server = Script(self, answer())
