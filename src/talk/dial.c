@@ -228,10 +228,8 @@ static const char *source_words(const struct dial *dial, int code)
     }
 }
 
-static void try_next(struct dial *dial)
+static void try_peer(struct dial *dial)
 {
-    tell(dial, DIAL_TRYING, NULL);
-    dial->step = STEP_CONNECT;
     int failed = begin_connect(dial);
     if (failed == -EAGAIN && dial->options.endpoint.kind == ENDPOINT_UNIX) {
         /* Its queue is full (unix(7)); the same peer is tried again. */
@@ -244,11 +242,18 @@ static void try_next(struct dial *dial)
     }
 }
 
+static void try_next(struct dial *dial)
+{
+    tell(dial, DIAL_TRYING, NULL);
+    dial->step = STEP_CONNECT;
+    try_peer(dial);
+}
+
 static void patience_due(struct timer *timer)
 {
     struct dial *dial = (struct dial *)((char *)timer - offsetof(struct dial, patience));
     if (dial->watch.fd < 0)
-        try_next(dial);
+        try_peer(dial);
     else
         connect_failed(dial, ETIMEDOUT, NULL);
 }
