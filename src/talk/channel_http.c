@@ -52,9 +52,9 @@ static ssize_t http_write(struct channel *channel, const void *bytes, size_t len
 {
     struct http_channel *self = (struct http_channel *)channel;
     size_t done = 0;
-    if (self->answers.length - self->read > ANSWERS_MAXIMUM)
-        return -EAGAIN;
     while (!self->ended && done < length) {
+        if (self->answers.length - self->read > ANSWERS_MAXIMUM)
+            break;
         struct error error = {0};
         size_t taken = 0;
         bool wants_continue = false;
@@ -72,8 +72,10 @@ static ssize_t http_write(struct channel *channel, const void *bytes, size_t len
             answer(self);
         }
     }
+    if (!done && length && !self->ended)
+        return -EAGAIN;
     channel->readable = true;
-    return (ssize_t)length;
+    return (ssize_t)(self->ended ? length : done);
 }
 
 static int http_shut(struct channel *channel)
