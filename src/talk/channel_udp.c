@@ -11,25 +11,39 @@
     1024 /* to whom --answer all answers; the one heard of longest ago makes room */
 #define FAILURES_MAXIMUM 64 /* errors in a row, each of one peer, before it is the socket's own */
 
+struct udp_channel;
+
+/* One of the addresses of the port. */
+struct udp_socket {
+    struct udp_channel *owner;
+    struct watch watch;
+};
+
+struct udp_peer {
+    struct peer peer;
+    size_t socket; /* where it was heard, and from where it is answered */
+};
+
 struct udp_channel {
     struct channel channel;
     struct loop *loop;
     struct listener *listener; /* NULL: closed */
     struct channel **place;    /* where the listener keeps it */
     bool answer_all;
-    struct watch watch;
-    struct peer peers[PEERS_MAXIMUM]; /* a ring, in the order in which they were first heard */
+    struct udp_socket sockets[LISTENER_SOCKETS];
+    size_t socket_count, turn;            /* `turn`: which is read next */
+    struct udp_peer peers[PEERS_MAXIMUM]; /* a ring, in the order in which they were first heard */
     size_t count, last, next;
 };
 
-static ssize_t udp_send(const struct udp_channel *self, const struct peer *peer, const void *bytes,
-                        size_t length)
+static ssize_t udp_send(const struct udp_channel *self, const struct udp_peer *to,
+                        const void *bytes, size_t length)
 {
     struct sockaddr_storage sockaddr;
-    socklen_t size = peer_to_sockaddr(peer, &sockaddr);
+    socklen_t size = peer_to_sockaddr(&to->peer, &sockaddr);
     ssize_t put;
     do
-        put = sendto(self->watch.fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL,
+        put = sendto(self->sockets[to->socket].watch.fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL,
                      (struct sockaddr *)&sockaddr, size);
     while (put < 0 && errno == EINTR);
     return put < 0 ? -errno : put;
@@ -52,13 +66,18 @@ static ssize_t udp_write(struct channel *channel, const void *bytes, size_t leng
     return (ssize_t)length;
 }
 
-/* Notes who has spoken. Returns false when it may not. */
-static bool heard(struct udp_channel *self, const struct peer *peer)
+static bool is_peer(const struct udp_peer *known, const struct peer *peer, size_t socket)
 {
-    if (self->count && peer_equal(&self->peers[self->last], peer))
+    return known->socket == socket && peer_equal(&known->peer, peer);
+}
+
+/* Notes who has spoken. Returns false when it may not. */
+static bool heard(struct udp_channel *self, const struct peer *peer, size_t socket)
+{
+    if (self->count && is_peer(&self->peers[self->last], peer, socket))
         return true;
     for (size_t i = 0; i < self->count; i++) {
-        if (peer_equal(&self->peers[i], peer)) {
+        if (is_peer(&self->peers[i], peer, socket)) {
             self->last = i;
             return true;
         }
@@ -66,7 +85,7 @@ static bool heard(struct udp_channel *self, const struct peer *peer)
     if (!self->listener || !listener_admits(self->listener, peer))
         return false;
     self->last = self->next++ % PEERS_MAXIMUM;
-    self->peers[self->last] = *peer;
+    self->peers[self->last] = (struct udp_peer){.peer = *peer, .socket = socket};
     if (self->count < PEERS_MAXIMUM)
         self->count++;
     self->channel.writable = true;
@@ -74,14 +93,13 @@ static bool heard(struct udp_channel *self, const struct peer *peer)
     return true;
 }
 
-static ssize_t udp_read(struct channel *channel, void *bytes, size_t size)
+static ssize_t read_socket(struct udp_channel *self, size_t socket, void *bytes, size_t size)
 {
-    struct udp_channel *self = (struct udp_channel *)channel;
     unsigned failures = 0;
     for (;;) {
         struct sockaddr_storage sockaddr = {0};
         socklen_t length = sizeof(sockaddr);
-        ssize_t got = recvfrom(self->watch.fd, bytes, size, MSG_DONTWAIT,
+        ssize_t got = recvfrom(self->sockets[socket].watch.fd, bytes, size, MSG_DONTWAIT,
                                (struct sockaddr *)&sockaddr, &length);
         /* An error is told once, an ICMP error of a peer that is gone, say: others still speak. */
         if (got < 0 && (errno == EAGAIN || ++failures == FAILURES_MAXIMUM))
@@ -89,9 +107,21 @@ static ssize_t udp_read(struct channel *channel, void *bytes, size_t size)
         if (got < 0)
             continue;
         struct peer peer = peer_from_sockaddr(&sockaddr, length);
-        if (heard(self, &peer))
+        if (heard(self, &peer, socket))
             return got;
     }
+}
+
+/* The sockets in turn. */
+static ssize_t udp_read(struct channel *channel, void *bytes, size_t size)
+{
+    struct udp_channel *self = (struct udp_channel *)channel;
+    ssize_t got = -EAGAIN;
+    for (size_t i = 0; i < self->socket_count && got == -EAGAIN; i++) {
+        got = read_socket(self, self->turn, bytes, size);
+        self->turn = (self->turn + 1) % self->socket_count;
+    }
+    return got;
 }
 
 static int udp_shut(struct channel *channel)
@@ -104,8 +134,10 @@ static void udp_free(struct channel *channel, bool abort)
 {
     struct udp_channel *self = (struct udp_channel *)channel;
     (void)abort;
-    loop_unwatch(self->loop, &self->watch);
-    close(self->watch.fd);
+    for (size_t i = 0; i < self->socket_count; i++) {
+        loop_unwatch(self->loop, &self->sockets[i].watch);
+        close(self->sockets[i].watch.fd);
+    }
     if (self->place)
         *self->place = NULL;
     free(self);
@@ -122,7 +154,7 @@ static const struct channel_class udp_class = {
 static void udp_ready(struct watch *watch, uint32_t events)
 {
     struct udp_channel *self =
-        (struct udp_channel *)((char *)watch - offsetof(struct udp_channel, watch));
+        ((struct udp_socket *)((char *)watch - offsetof(struct udp_socket, watch)))->owner;
     if (events & (EPOLLIN | EPOLLERR))
         self->channel.readable = true;
     if (events & EPOLLOUT && self->count)
@@ -137,28 +169,39 @@ void channel_udp_leave(struct channel *channel)
     self->place = NULL;
 }
 
+int channel_udp_add(struct channel *channel, int fd)
+{
+    struct udp_channel *self = (struct udp_channel *)channel;
+    int failed = self->socket_count < LISTENER_SOCKETS ? 0 : -E2BIG;
+    if (!failed) {
+        struct udp_socket *socket = &self->sockets[self->socket_count];
+        *socket = (struct udp_socket){.owner = self, .watch = {.fd = fd, .ready = udp_ready}};
+        failed = loop_watch(self->loop, &socket->watch, EPOLLIN | EPOLLOUT);
+    }
+    if (failed)
+        close(fd);
+    else
+        self->socket_count++;
+    return failed;
+}
+
 int channel_udp_new(struct loop *loop, struct listener *listener, int fd, struct channel **place)
 {
     struct udp_channel *self = calloc(1, sizeof(*self));
-    int failed = -ENOMEM;
-    if (self) {
-        self->loop = loop;
-        self->listener = listener;
-        self->place = place;
-        self->answer_all = listener_options_of(listener)->answer_all;
-        self->watch = (struct watch){.fd = fd, .ready = udp_ready};
-        self->channel = (struct channel){.class = &udp_class,
-                                         .readable = true,
-                                         .messages = true,
-                                         .splice_in = -1,
-                                         .splice_out = -1};
-        failed = loop_watch(loop, &self->watch, EPOLLIN | EPOLLOUT);
-    }
-    if (failed) {
+    if (!self) {
         close(fd);
-        free(self);
-        return failed;
+        return -ENOMEM;
     }
-    *place = &self->channel;
-    return 0;
+    self->loop = loop;
+    self->listener = listener;
+    self->place = place;
+    self->answer_all = listener_options_of(listener)->answer_all;
+    self->channel = (struct channel){
+        .class = &udp_class, .readable = true, .messages = true, .splice_in = -1, .splice_out = -1};
+    int failed = channel_udp_add(&self->channel, fd);
+    if (failed)
+        free(self);
+    else
+        *place = &self->channel;
+    return failed;
 }

@@ -17,7 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SOCKETS_MAXIMUM 16
 #define BURST 64      /* connections taken before others have their turn */
 #define PORT_TRIES 16 /* for a port that the kernel chose for IPv4 and somebody has with IPv6 */
 #define PATIENCE (10 * NANOSECONDS_PER_SECOND)
@@ -28,8 +27,7 @@ struct ear {
     struct watch watch;
     bool watched, ready;
     struct udp_sessions *sessions;
-    struct channel *everybody; /* UDP's one channel for all peers, which is the receiver's */
-    char *path;                /* of a Unix socket that we made */
+    char *path; /* of a Unix socket that we made */
 };
 
 /* A connection that has not yet shown what it must. */
@@ -47,9 +45,10 @@ struct listener {
     struct loop *loop;
     struct listener_options options;
     struct listener_calls calls;
-    struct ear ears[SOCKETS_MAXIMUM];
+    struct ear ears[LISTENER_SOCKETS];
     size_t count;
-    uint64_t present; /* arrivals and approaches that have not departed */
+    struct channel *everybody; /* UDP's one channel for all peers, which is the receiver's */
+    uint64_t present;          /* arrivals and approaches that have not departed */
     struct approach *approaches;
     struct task again;
     struct timer rest;
@@ -438,7 +437,7 @@ static int open_socket(const struct peer *peer, bool datagrams, bool both)
 
 /* Where to listen. */
 struct places {
-    struct peer peers[SOCKETS_MAXIMUM];
+    struct peer peers[LISTENER_SOCKETS];
     size_t count;
     bool both;    /* one socket for IPv4 and IPv6 */
     bool lenient; /* those whose address this machine lacks are left out */
@@ -460,7 +459,7 @@ static int places_find(const struct listener_options *options, struct places *pl
                        struct error *error)
 {
     const struct endpoint *endpoint = &options->endpoint;
-    struct address addresses[SOCKETS_MAXIMUM];
+    struct address addresses[LISTENER_SOCKETS];
     *places = (struct places){0};
     if (endpoint->kind == ENDPOINT_UNIX) {
         places->peers[0].kind = PEER_UNIX;
@@ -478,7 +477,7 @@ static int places_find(const struct listener_options *options, struct places *pl
         if (options->family == ADDRESS_IPV4)
             places_add(places, "0.0.0.0", options->family, endpoint->port);
     } else {
-        int failed = resolve_ordered(endpoint->host, options->family, addresses, SOCKETS_MAXIMUM,
+        int failed = resolve_ordered(endpoint->host, options->family, addresses, LISTENER_SOCKETS,
                                      &places->count, error);
         if (failed)
             return failed;
@@ -498,14 +497,11 @@ static void ear_close(struct ear *ear)
     }
     if (ear->sessions)
         udp_sessions_close(ear->sessions);
-    if (ear->everybody)
-        channel_udp_leave(ear->everybody);
     if (ear->path)
         unlink(ear->path);
     free(ear->path);
     ear->path = NULL;
     ear->sessions = NULL;
-    ear->everybody = NULL;
     ear->watched = false;
 }
 
@@ -527,9 +523,11 @@ static int ear_open(struct listener *listener, int fd, bool datagrams)
     *ear = (struct ear){.listener = listener, .watch = {.fd = fd, .ready = ear_ready}};
     if (datagrams && listener->options.sessions) {
         failed = udp_sessions_new(listener->loop, listener, fd, session_arrived, &ear->sessions);
+    } else if (datagrams && listener->everybody) {
+        failed = channel_udp_add(listener->everybody, fd);
     } else if (datagrams) {
-        failed = channel_udp_new(listener->loop, listener, fd, &ear->everybody);
-        arrival.channel = ear->everybody;
+        failed = channel_udp_new(listener->loop, listener, fd, &listener->everybody);
+        arrival.channel = listener->everybody;
     } else {
         failed = loop_watch(listener->loop, &ear->watch, EPOLLIN);
         ear->watched = !failed;
@@ -585,7 +583,7 @@ static int open_sockets(struct places *places, bool datagrams, int *fds, size_t 
 static int open_places(struct listener *listener, struct places *places, struct error *error)
 {
     bool datagrams = listener->options.endpoint.kind == ENDPOINT_UDP;
-    int fds[SOCKETS_MAXIMUM], failed;
+    int fds[LISTENER_SOCKETS], failed;
     struct peer peer;
     size_t count;
     unsigned tries = PORT_TRIES;
@@ -612,7 +610,7 @@ static int open_one_inherited(struct listener *listener, int fd)
         return -errno;
     if (type != SOCK_DGRAM && !listens)
         return -ENOTCONN;
-    if (listener->count == SOCKETS_MAXIMUM)
+    if (listener->count == LISTENER_SOCKETS)
         return -E2BIG;
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
@@ -669,6 +667,9 @@ void listener_close(struct listener *listener)
     for (size_t i = 0; i < listener->count; i++)
         ear_close(&listener->ears[i]);
     listener->count = 0;
+    if (listener->everybody)
+        channel_udp_leave(listener->everybody);
+    listener->everybody = NULL;
     while (listener->approaches)
         approach_free(listener->approaches);
     loop_cancel(listener->loop, &listener->again);

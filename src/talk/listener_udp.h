@@ -3,6 +3,8 @@
 
 #include "talk/listener.h"
 
+#define LISTENER_SOCKETS 16 /* at most */
+
 /* May this peer speak with us? Tells, when not. */
 bool listener_admits(struct listener *listener, const struct peer *peer);
 void listener_tell(struct listener *listener, enum listener_event event, const struct peer *peer,
@@ -10,10 +12,12 @@ void listener_tell(struct listener *listener, enum listener_event event, const s
 const struct listener_options *listener_options_of(const struct listener *listener);
 bool listener_is_full(const struct listener *listener);
 
-/* A bound UDP socket as one channel for all peers. Takes the descriptor, on failure too. The
+/* One channel for all peers of a bound UDP socket. Takes the descriptor, on failure too. The
  * channel may outlive the listener, which keeps it in `*place`: NULL once it is freed. Returns 0 or
  * -errno. */
 int channel_udp_new(struct loop *loop, struct listener *listener, int fd, struct channel **place);
+/* The same channel has another socket: each peer is answered from the one where it was heard. */
+int channel_udp_add(struct channel *channel, int fd);
 
 /* The listener is closed: takes no more peers than it has heard of. */
 void channel_udp_leave(struct channel *channel);

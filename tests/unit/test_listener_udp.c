@@ -10,12 +10,17 @@ static void begin_udp(struct hall *hall)
     begin(hall);
 }
 
-static int visit_udp(struct hall *hall, const char *word)
+static int visit_place(const struct peer *place, const char *word)
 {
-    int fd = connect_to(&hall->ready[0], SOCK_DGRAM | SOCK_NONBLOCK);
+    int fd = connect_to(place, SOCK_DGRAM | SOCK_NONBLOCK);
     assert_true(fd >= 0);
     assert_int_equal(send(fd, word, strlen(word), 0), strlen(word));
     return fd;
+}
+
+static int visit_udp(struct hall *hall, const char *word)
+{
+    return visit_place(&hall->ready[0], word);
 }
 
 static void expect_datagram(int fd, const char *word)
@@ -87,6 +92,41 @@ static void datagrams_of_everybody(void **state)
         close(first);
         close(second);
         close(third);
+    }
+}
+
+/* Loopback of IPv4 and of IPv6 are two sockets, and still one port. */
+static void one_channel_for_all_addresses(void **state)
+{
+    struct hall *hall = *state;
+    for (int all = 0; all < 2; all++) {
+        hall->options.answer_all = all;
+        hall->options.endpoint.kind = ENDPOINT_UDP;
+        hall->ready_count = hall->count = 0;
+        begin(hall);
+        assert_int_equal(hall->ready_count, 2);
+        assert_int_equal(hall->count, 1);
+        struct channel *channel = hall->arrivals[0].channel;
+        int first = visit_place(&hall->ready[0], "one");
+        read_word(hall, channel, "one");
+        int second = visit_place(&hall->ready[1], "two");
+        read_word(hall, channel, "two");
+        assert_int_equal(channel_write(channel, "answer", 6), 6);
+        expect_datagram(second, "answer");
+        if (all)
+            expect_datagram(first, "answer");
+        else
+            expect_nothing(first);
+        assert_int_equal(send(first, "three", 5, 0), 5);
+        read_word(hall, channel, "three");
+        assert_int_equal(channel_write(channel, "again", 5), 5);
+        expect_datagram(first, "again");
+        listener_free(hall->listener);
+        hall->listener = NULL;
+        channel_free(channel, false);
+        hall->count = 0;
+        close(first);
+        close(second);
     }
 }
 
@@ -196,9 +236,9 @@ int main(int count, char **words)
     if (count > 1) /* only some of them */
         cmocka_set_test_filter(words[1]);
     const struct CMUnitTest tests[] = {
-        LISTENER_TEST(datagrams_of_everybody),  LISTENER_TEST(peers_that_are_gone),
-        LISTENER_TEST(a_session_for_each_peer), LISTENER_TEST(a_session_keeps_only_so_much),
-        LISTENER_TEST(denied_datagrams),
+        LISTENER_TEST(datagrams_of_everybody),       LISTENER_TEST(one_channel_for_all_addresses),
+        LISTENER_TEST(peers_that_are_gone),          LISTENER_TEST(a_session_for_each_peer),
+        LISTENER_TEST(a_session_keeps_only_so_much), LISTENER_TEST(denied_datagrams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
