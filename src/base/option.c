@@ -25,7 +25,8 @@ const char *option_next_name(const char **names, size_t *ret_length)
 
 bool option_takes_value(const struct option *option)
 {
-    return option->argument && option->kind != OPTION_FLAG && option->kind != OPTION_COUNT;
+    return option->argument && !option->otherwise && option->kind != OPTION_FLAG &&
+           option->kind != OPTION_COUNT;
 }
 
 /* "a|b|c" as "one of a, b or c". */
@@ -326,11 +327,11 @@ static int read_option(struct reader *reader, const struct option *row, const ch
                        size_t length, const char *attached)
 {
     char name[NAME_SIZE];
-    const char *value = attached;
+    const char *value = attached ? attached : row->otherwise;
     snprintf(name, sizeof(name), "%.*s", (int)length, typed);
     if (row->kind == OPTION_ABSENT)
         return apply(row, reader->options, name, NULL, reader->error);
-    if (!option_takes_value(row) && attached)
+    if (!option_takes_value(row) && attached && !row->otherwise)
         return error_set(reader->error, EINVAL, "option '%s' takes no value", name);
     if (option_takes_value(row) && !attached) {
         int result = take_next_word(reader, row, name, &value);

@@ -46,6 +46,8 @@ struct option {
     const char *words;         /* for completion and checking of OPTION_TEXT: "a|b|c"
                                   are the only values; "@file", "@host", "@directory", "@interface"
                                   say what kind of word it is; NULL: anything */
+    const char *otherwise;     /* the value may be left out, and is this one then; it is only taken
+                                  attached, "--watch=2". NULL: it may not */
     int (*set)(void *options, const char *name, const char *value,
                struct error *error); /* of OPTION_CALL: 0 or -errno */
 };
@@ -76,7 +78,7 @@ int option_list_add(struct option_list *list, const char *item);
  * NUL-terminated, or NULL. */
 const char *option_next_name(const char **names, size_t *ret_length);
 
-/* Does an option of this row take a value? */
+/* Does an option of this row need a value? */
 bool option_takes_value(const struct option *option);
 
 /* What the values are bound to, in words: "from 1 to 50", "from 1 up", "one of bash, zsh or fish",

@@ -118,6 +118,8 @@ static void add_names(struct buffer *buffer, const struct option *row)
     }
     if (option_takes_value(row))
         buffer_add_format(buffer, " %s", row->argument);
+    else if (row->otherwise)
+        buffer_add_format(buffer, "[=%s]", row->argument);
 }
 
 static void add_row(struct buffer *buffer, const struct option *row)

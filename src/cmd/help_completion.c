@@ -289,11 +289,13 @@ static void add_zsh_row(struct buffer *buffer, const struct command *command,
         buffer_add(buffer, name, length);
         if (option_takes_value(row))
             buffer_add_character(buffer, name[1] == '-' ? '=' : '+');
+        else if (row->otherwise)
+            buffer_add_text(buffer, "=-");
         buffer_add_character(buffer, '[');
         add_zsh_quoted(buffer, row->help, "\\[]:");
         buffer_add_character(buffer, ']');
-        if (option_takes_value(row)) {
-            buffer_add_character(buffer, ':');
+        if (option_takes_value(row) || row->otherwise) {
+            buffer_add_text(buffer, row->otherwise ? "::" : ":");
             add_zsh_quoted(buffer, row->argument, "\\:");
             buffer_add_character(buffer, ':');
             add_zsh_action(buffer, row->words);

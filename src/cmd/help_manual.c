@@ -199,9 +199,9 @@ static void add_row(struct buffer *buffer, const struct option *row)
         first = false;
     }
     if (row->argument) {
-        buffer_add_text(buffer, " \\fI");
+        buffer_add_text(buffer, row->otherwise ? "[=\\fI" : " \\fI");
         add_literal(buffer, row->argument);
-        buffer_add_text(buffer, "\\fR");
+        buffer_add_text(buffer, row->otherwise ? "\\fR]" : "\\fR");
     }
     buffer_add_character(buffer, '\n');
 

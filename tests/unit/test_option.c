@@ -20,6 +20,7 @@ struct example {
     uint64_t rate;
     uint64_t timeout;
     uint64_t memory;
+    uint64_t watch;
     double recall;
     const char *ports;
     const char *output;
@@ -65,6 +66,13 @@ static const struct option example_options[] = {
      FIELD(memory),
      .minimum = 65536,
      .maximum = UINT64_C(1) << 40},
+    {.names = "--watch",
+     .argument = "TIME",
+     .kind = OPTION_DURATION,
+     FIELD(watch),
+     .minimum = NANOSECONDS_PER_MILLISECOND,
+     .maximum = 60 * NANOSECONDS_PER_SECOND,
+     .otherwise = "1s"},
     {.names = "--recall", .argument = "%", .kind = OPTION_PERCENT, FIELD(recall), .maximum = 100},
     {.names = "-o --output",
      .argument = "FILE",
@@ -159,6 +167,26 @@ static void test_values_attached_and_apart(void **state)
     assert_ports("--ports=", "");
     assert_ports("--ports=a=b", "a=b");
     assert_ports("-p 22 --ports 80", "80"); /* the last one wins */
+}
+
+static void test_values_that_may_be_left_out(void **state)
+{
+    (void)state;
+    struct run r;
+    run(&r, "--watch 5");
+    assert_int_equal(r.result, 0);
+    assert_int_equal(r.options.watch, NANOSECONDS_PER_SECOND);
+    assert_int_equal(r.count, 1);
+    assert_string_equal(r.argv[0], "5");
+    run(&r, "--watch=5 --json");
+    assert_int_equal(r.result, 0);
+    assert_int_equal(r.options.watch, 5 * NANOSECONDS_PER_SECOND);
+    assert_true(r.options.json);
+    assert_int_equal(r.count, 0);
+    assert_fault_at("--watch=x",
+                    "option '--watch' needs a duration from 1ms to 1m00s, not 'x' (units: ns, us, "
+                    "ms, s, m, h)",
+                    "x", 0);
 }
 
 static void test_values_that_begin_with_a_dash(void **state)
@@ -388,6 +416,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values_attached_and_apart),
+        cmocka_unit_test(test_values_that_may_be_left_out),
         cmocka_unit_test(test_values_that_begin_with_a_dash),
         cmocka_unit_test(test_bundles_of_letters),
         cmocka_unit_test(test_words_after_one_dash),
