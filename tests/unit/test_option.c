@@ -184,7 +184,7 @@ static void test_values_that_may_be_left_out(void **state)
     assert_true(r.options.json);
     assert_int_equal(r.count, 0);
     assert_fault_at("--watch=x",
-                    "option '--watch' needs a duration from 1ms to 1m00s, not 'x' (units: ns, us, "
+                    "option '--watch' needs a duration from 1ms to 1m, not 'x' (units: ns, us, "
                     "ms, s, m, h)",
                     "x", 0);
 }
