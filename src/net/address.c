@@ -334,54 +334,66 @@ static unsigned longest_gap(const uint16_t groups[static GROUP_COUNT], unsigned 
     return longest > 1 ? longest : 0;
 }
 
-static size_t format_ipv4(uint32_t value, char *text, size_t size)
+/* Not printf(): lists have addresses by the hundred thousand. Each of these writes without a NUL
+ * and returns behind what it wrote. */
+static char *put_number(char *out, unsigned number, unsigned base)
 {
-    return (size_t)snprintf(text, size, "%u.%u.%u.%u", value >> 24, value >> 16 & 0xff,
-                            value >> 8 & 0xff, value & 0xff);
+    char digits[8];
+    size_t count = 0;
+    do
+        digits[count++] = "0123456789abcdef"[number % base];
+    while (number /= base);
+    while (count > 0)
+        *out++ = digits[--count];
+    return out;
 }
 
-static size_t format_ipv6(uint128_t value, char text[static ADDRESS_TEXT_SIZE])
+static char *put_ipv4(char *out, uint32_t value)
 {
-    if (value >> 32 == MAPPED_TOP) {
-        static const char prefix[] = "::ffff:";
-        memcpy(text, prefix, sizeof(prefix));
-        return sizeof(prefix) - 1 +
-               format_ipv4((uint32_t)value, text + sizeof(prefix) - 1,
-                           ADDRESS_TEXT_SIZE - sizeof(prefix));
+    for (unsigned shift = 24; shift > 0; shift -= 8) {
+        out = put_number(out, value >> shift & 0xff, 10);
+        *out++ = '.';
     }
+    return put_number(out, value & 0xff, 10);
+}
+
+static char *put_ipv6(char *out, uint128_t value)
+{
+    if (value >> 32 == MAPPED_TOP)
+        return put_ipv4(mempcpy(out, "::ffff:", 7), (uint32_t)value);
     uint16_t groups[GROUP_COUNT];
     for (unsigned i = 0; i < GROUP_COUNT; i++)
         groups[i] = (uint16_t)(value >> (112 - 16 * i));
     unsigned gap_start = 0;
     const unsigned gap = longest_gap(groups, &gap_start);
-    size_t used = 0;
     for (unsigned i = 0; i < GROUP_COUNT;) {
         if (gap > 0 && i == gap_start) {
-            used += (size_t)snprintf(text + used, ADDRESS_TEXT_SIZE - used, "::");
+            out = mempcpy(out, "::", 2);
             i += gap;
             continue;
         }
-        const char *colon = i == 0 || (gap > 0 && i == gap_start + gap) ? "" : ":";
-        used += (size_t)snprintf(text + used, ADDRESS_TEXT_SIZE - used, "%s%x", colon, groups[i]);
-        i++;
+        if (i != 0 && !(gap > 0 && i == gap_start + gap))
+            *out++ = ':';
+        out = put_number(out, groups[i++], 16);
     }
-    text[used] = '\0';
-    return used;
+    return out;
 }
 
 const char *address_format(const struct address *address, char text[static ADDRESS_TEXT_SIZE])
 {
     switch (address->family) {
     case ADDRESS_IPV4:
-        format_ipv4((uint32_t)address->value, text, ADDRESS_TEXT_SIZE);
+        *put_ipv4(text, (uint32_t)address->value) = '\0';
         return text;
     case ADDRESS_IPV6:
         break;
     case ADDRESS_NONE:
         return strcpy(text, "-");
     }
-    const size_t used = format_ipv6(address->value, text);
+    char *end = put_ipv6(text, address->value);
+    const size_t used = (size_t)(end - text);
     char name[IF_NAMESIZE];
+    *end = '\0';
     if (address->scope != 0 && if_indextoname(address->scope, name))
         snprintf(text + used, ADDRESS_TEXT_SIZE - used, "%%%s", name);
     else if (address->scope != 0)
