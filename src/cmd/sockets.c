@@ -2,12 +2,14 @@
 #include "base/clock.h"
 #include "cmd/confine.h"
 #include "cmd/sockets_order.h"
+#include "cmd/sockets_port.h"
 #include "cmd/sockets_show.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* One run. */
 struct run {
@@ -15,6 +17,9 @@ struct run {
     struct sockets_options options;
     struct sockets_order order;
     struct filter *filter;
+    bool tells_port; /* a port alone was asked about */
+    struct sockets_port port;
+    bool taken;
     struct sockets sockets;
     struct sockets_output output;
     struct sockets_table table;
@@ -64,12 +69,19 @@ static int prepare(struct run *run, struct error *error)
 {
     const struct sockets_options *options = &run->options;
     struct sockets *sockets = &run->sockets;
+    sockets->options = options;
+    sockets->filter = run->filter;
+    if (run->tells_port) {
+        sockets_port_ask(&run->port, sockets);
+        return 0;
+    }
     const int failed = choose_states(run, error);
     if (failed)
         return failed;
-    sockets->options = options;
-    sockets->filter = run->filter;
+    sockets->every_space = options->every_space;
     sockets->query.kinds = sockets_options_kinds(options);
+    if (sockets->query.kinds == 0)
+        sockets->query.kinds = run->port.kinds;
     if (sockets->query.kinds == 0 && run->filter)
         sockets->query.kinds = filter_kinds(run->filter);
     if (sockets->query.kinds == 0)
@@ -129,7 +141,9 @@ static int show_some(void *user, struct sockets *sockets, size_t count, struct e
 static int show_gathered(struct run *run, struct error *error)
 {
     int failed = 0;
-    if (run->options.summary) {
+    if (run->tells_port && !run->options.json) {
+        failed = sockets_output_flush(&run->output, true);
+    } else if (run->options.summary) {
         failed =
             sockets_add_summary(&run->output.pending, &run->sockets, run->options.json, run->wall);
         if (!failed)
@@ -151,21 +165,20 @@ static int show_gathered(struct run *run, struct error *error)
 static bool can_flow(const struct run *run)
 {
     const struct sockets_options *options = &run->options;
-    return options->no_processes && !options->sort && !options->summary && !options->resolve &&
-           !run->sockets.only_waiting && !(run->filter && filter_needs_owners(run->filter));
+    return !run->tells_port && options->no_processes && !options->sort && !options->summary &&
+           !options->resolve && !run->sockets.only_waiting &&
+           !(run->filter && filter_needs_owners(run->filter));
 }
 
 /* ---- what is said besides ---- */
-
-static const char *plural(size_t count)
-{
-    return count == 1 ? "" : "s";
-}
 
 /* Returns EXIT_INCOMPLETE when something may be missing in the list. */
 static int say_what_is_missing(const struct run *run)
 {
     const struct sockets *sockets = &run->sockets;
+    const bool root = geteuid() == 0;
+    const char *remedy = root ? "" : ": sudo shows them";
+    const char *others = root ? "out of our sight" : "other users'";
     int status = EXIT_DONE;
     if (sockets->incomplete) {
         command_warn(run->command, "the kernel's list changed while it was read: sockets may be "
@@ -174,24 +187,21 @@ static int say_what_is_missing(const struct run *run)
     }
     for (unsigned kind = 0; kind < SOCKET_KINDS; kind++)
         if (sockets->list.refused & SOCKET_KIND_BIT(kind)) {
-            command_warn(run->command, "the kernel does not tell us of %s sockets: sudo shows them",
-                         socket_kind_name((enum socket_kind)kind));
+            command_warn(run->command, "the kernel does not tell us of %s sockets%s",
+                         socket_kind_name((enum socket_kind)kind), remedy);
             status = EXIT_INCOMPLETE;
         }
-    if (run->options.every_space && sockets->unseen_spaces) {
-        command_warn(run->command,
-                     "%zu network namespace%s could not be looked into: sudo shows "
-                     "their sockets",
-                     sockets->unseen_spaces, plural(sockets->unseen_spaces));
+    if (sockets->every_space && sockets->unseen_spaces) {
+        command_warn(run->command, "the network namespace%s of %zu process%s could not be seen%s",
+                     sockets->unseen_spaces == 1 ? "" : "s", sockets->unseen_spaces,
+                     sockets->unseen_spaces == 1 ? "" : "es", remedy);
         status = EXIT_INCOMPLETE;
     }
-    if (sockets->hidden)
-        command_warn(run->command,
-                     sockets->hidden == 1
-                         ? "the owner of %zu socket is another user's: sudo shows it"
-                         : "the owners of %zu sockets are other users': sudo shows "
-                           "them",
-                     sockets->hidden);
+    if (sockets->hidden == 1)
+        command_warn(run->command, "the owner of 1 socket is %s%s", others, remedy);
+    else if (sockets->hidden)
+        command_warn(run->command, "the owners of %zu sockets are %s%s", sockets->hidden, others,
+                     remedy);
     return status;
 }
 
@@ -236,6 +246,12 @@ static int list(struct run *run, struct error *error)
     failed = failed ? failed : closed;
     if (failed || flows)
         return failed;
+    if (run->tells_port)
+        failed = sockets_port_tell(&run->port, sockets, &run->output.pending, &run->taken, error);
+    if (failed)
+        return failed;
+    if (run->tells_port && run->options.json)
+        buffer_clear(&run->output.pending);
     /* From here on only texts are made, of what others have chosen. */
     failed = confine_lightly(0, error);
     return failed < 0 ? failed : show_gathered(run, error);
@@ -250,6 +266,8 @@ static int list_and_tell(struct run *run)
         return command_finish(run->command, EXIT_TROUBLE);
     if (failed)
         command_complain(run->command, &error);
+    else if (run->tells_port) /* whose answer says what was not to be seen */
+        status = run->taken ? EXIT_DONE : EXIT_INCOMPLETE;
     else
         status = say_what_is_missing(run);
     return command_finish(run->command, status);
@@ -264,6 +282,41 @@ static void release(struct run *run)
     buffer_release(&run->output.pending);
 }
 
+/* A port alone is a question, unless an option says that a list is wanted. */
+static bool lists_anyway(const struct sockets_options *options)
+{
+    return options->listening || options->established || options->all || options->states.count ||
+           options->ipv4 || options->ipv6 || options->summary || options->csv || options->sort ||
+           options->raw || options->unix_sockets || options->record || options->every_space;
+}
+
+/* Reads the operands: a filter, or a port. */
+static int read_words(struct run *run, char **words, int count, struct error *error)
+{
+    struct error fault = {.column = ERROR_NO_COLUMN};
+    const bool number = count == 1 && sockets_port_is_number(words[0]);
+    int failed = -EINVAL;
+    if (!number)
+        failed = filter_parse((const char *const *)words, (size_t)count, &run->filter, &fault);
+    if (failed != -EINVAL || (count != 1 && failed)) {
+        if (failed && error)
+            *error = fault;
+        return failed;
+    }
+    failed = sockets_port_parse(words[0], &run->port, error);
+    if (failed == -ENOENT) { /* then it was meant as a filter */
+        *error = fault;
+        return -EINVAL;
+    }
+    if (failed)
+        return failed;
+    run->tells_port = !lists_anyway(&run->options);
+    char text[16];
+    const char *const filter[] = {"port", text};
+    snprintf(text, sizeof(text), "%u", (unsigned)run->port.number);
+    return run->tells_port ? 0 : filter_parse(filter, 2, &run->filter, error);
+}
+
 static int run_words(struct run *run, char **words, int count)
 {
     struct error error = {.column = ERROR_NO_COLUMN};
@@ -271,7 +324,7 @@ static int run_words(struct run *run, char **words, int count)
     if (!failed)
         failed = sockets_order_parse(run->options.sort, &run->order, &error);
     if (!failed)
-        failed = filter_parse((const char *const *)words, (size_t)count, &run->filter, &error);
+        failed = read_words(run, words, count, &error);
     if (!failed)
         failed = prepare(run, &error);
     if (failed) {

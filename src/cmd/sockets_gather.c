@@ -72,6 +72,11 @@ const char *sockets_interface(const struct sockets *sockets, const struct socket
     return text;
 }
 
+const struct exposure_map *sockets_own_map(const struct sockets *sockets)
+{
+    return sockets->space_capacity ? sockets->spaces[0].map : NULL;
+}
+
 enum exposure sockets_exposure(const struct sockets *sockets, const struct socket_entry *entry,
                                char interface[static 16])
 {
@@ -232,7 +237,9 @@ static int list_sockets(struct sockets *sockets, struct error *error)
     struct spaces *spaces = NULL;
     size_t closed = 0;
     if (!diag_tape_is_read(sockets->tape)) {
-        const int failed = spaces_open(sockets->options->every_space, &spaces, error);
+        int failed = look_at_space(sockets, 0, error);
+        if (!failed)
+            failed = spaces_open(sockets->every_space, &spaces, error);
         if (failed)
             return failed;
         sockets->unseen_spaces = spaces_unseen(spaces);

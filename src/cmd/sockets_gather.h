@@ -36,6 +36,8 @@ struct sockets {
     struct diag_query query;
     struct diag_tape *tape; /* NULL: neither recorded nor replayed */
 
+    bool every_space; /* all network namespaces */
+
     /* Not all are gathered: `show` is called with some, which are forgotten then. */
     sockets_show_fn *show;
     void *user;
@@ -71,6 +73,9 @@ const struct process *sockets_peer_holder(const struct sockets *sockets,
 
 enum exposure sockets_exposure(const struct sockets *sockets, const struct socket_entry *entry,
                                char interface[static 16]);
+
+/* Of our own network namespace; may be NULL. */
+const struct exposure_map *sockets_own_map(const struct sockets *sockets);
 
 /* The name of the interface that a socket is bound to; "" when it is to none. */
 const char *sockets_interface(const struct sockets *sockets, const struct socket_entry *entry,

@@ -176,7 +176,7 @@ static void add_exposure(struct buffer *buffer, const struct sockets *sockets,
     if (entry->family == ADDRESS_NONE || !sockets_is_listening(entry))
         return;
     add_text(buffer, "exposure", exposure_name(sockets_exposure(sockets, entry, interface)));
-    add_known_text(buffer, "exposed_interface", interface);
+    add_known_text(buffer, "exposure_interface", interface);
 }
 
 static void add_queues(struct buffer *buffer, const struct socket_entry *entry)

@@ -16,6 +16,18 @@ struct choice {
     size_t field;
 };
 
+static int refuse_choice(const char *name, const char *value, const char *word,
+                         const struct choice *choices, size_t count, struct error *error)
+{
+    char known[192] = "";
+    for (size_t i = 0; i < count; i++) {
+        strcat(known, i == 0 ? "" : i + 1 < count ? ", " : " or ");
+        strcat(known, choices[i].name);
+    }
+    return error_set_at(error, EINVAL, value, strlen(value), (size_t)(word - value),
+                        "option '%s' is about %s", name, known);
+}
+
 /* Sets what each of the words names, which are joined by commas. */
 static int set_choices(void *user, const char *name, const char *value,
                        const struct choice *choices, size_t count, struct error *error)
@@ -27,9 +39,7 @@ static int set_choices(void *user, const char *name, const char *value,
             if (strlen(choices[i].name) == length && memcmp(choices[i].name, word, length) == 0)
                 known = *(bool *)((char *)user + choices[i].field) = true;
         if (!known)
-            return error_set_at(error, EINVAL, value, strlen(value), (size_t)(word - value),
-                                "option '%s' does not know '%.*s'", name,
-                                length < 40 ? (int)length : 40, word);
+            return refuse_choice(name, value, word, choices, count, error);
         word += length;
         if (*word == '\0')
             return 0;
@@ -229,7 +239,6 @@ int sockets_options_check(const struct sockets_options *options, struct error *e
         {options->json && options->csv, "--json", "--csv"},
         {options->summary && options->csv, "--summary", "--csv"},
         {options->summary && options->sort, "--summary", "--sort"},
-        {options->numeric && options->resolve, "-n", "-r"},
         {options->processes && options->no_processes, "-p", "-P"},
         {options->record && options->replay, "--record", "--replay"},
         {options->every_space && options->replay, "--all-namespaces", "--replay"},

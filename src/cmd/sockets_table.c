@@ -81,7 +81,7 @@ static void choose_columns(struct sockets_table *table, const struct sockets *so
     const struct sockets_options *options = sockets->options;
     bool *shown = table->shown;
     shown[SOCKETS_KIND] = shown[SOCKETS_LOCAL] = true;
-    shown[SOCKETS_SPACE] = options->every_space || sockets->list.space_count > 1;
+    shown[SOCKETS_SPACE] = sockets->every_space || sockets->list.space_count > 1;
     shown[SOCKETS_STATE] = shown[SOCKETS_REMOTE] = !sockets->only_waiting;
     shown[SOCKETS_REACH] = sockets->only_waiting;
     shown[SOCKETS_PROCESS] = sockets->has_owners;
@@ -274,10 +274,10 @@ static void add_queues(struct buffer *cells, const struct socket_entry *entry,
         if (has_backlog(entry) && entry->send_queue)
             buffer_add_format(cells, "%u of %u", entry->receive_queue, entry->send_queue);
         else if (has_backlog(entry))
-            buffer_add_format(cells, "%u", entry->receive_queue);
+            sockets_add_number(cells, entry->receive_queue);
     } else {
-        buffer_add_format(cells, "%u",
-                          column == SOCKETS_RECEIVE ? entry->receive_queue : entry->send_queue);
+        sockets_add_number(cells,
+                           column == SOCKETS_RECEIVE ? entry->receive_queue : entry->send_queue);
     }
 }
 

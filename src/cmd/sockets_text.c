@@ -173,26 +173,33 @@ static void add_process_name(struct buffer *buffer, const struct process *proces
 void sockets_add_holder(struct buffer *buffer, const struct process *process)
 {
     add_process_name(buffer, process);
-    buffer_add_format(buffer, " %d ", (int)process->pid);
+    buffer_add_character(buffer, ' ');
+    sockets_add_number(buffer, (uint32_t)process->pid);
+    buffer_add_character(buffer, ' ');
     if (process->user)
         sockets_add_escaped(buffer, process->user);
     else
-        buffer_add_format(buffer, "%" PRIu32, process->uid);
+        sockets_add_number(buffer, process->uid);
+}
+
+void sockets_add_number(struct buffer *buffer, uint32_t number)
+{
+    char digits[16];
+    size_t at = sizeof(digits);
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while (number /= 10);
+    buffer_add(buffer, digits + at, sizeof(digits) - at);
 }
 
 static void add_end(struct buffer *buffer, const char *address, uint16_t port, const char *service)
 {
-    char digits[8];
-    size_t at = sizeof(digits);
     const bool brackets = strchr(address, ':') != NULL;
     if (brackets)
         buffer_add_character(buffer, '[');
     buffer_add_text(buffer, address);
     buffer_add_text(buffer, brackets ? "]:" : ":");
-    do
-        digits[--at] = (char)('0' + port % 10);
-    while (port /= 10);
-    buffer_add(buffer, digits + at, sizeof(digits) - at);
+    sockets_add_number(buffer, port);
     if (service) {
         buffer_add_text(buffer, " (");
         sockets_add_escaped(buffer, service);

@@ -50,4 +50,6 @@ void sockets_add_unit(struct buffer *buffer, const struct process *process);
 void sockets_add_space(struct buffer *buffer, const struct sockets *sockets,
                        const struct socket_entry *entry);
 
+/* Faster than printf(): there may be very many. */
+void sockets_add_number(struct buffer *buffer, uint32_t number);
 void sockets_add_escaped(struct buffer *buffer, const char *text);

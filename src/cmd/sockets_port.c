@@ -1,0 +1,161 @@
+/* What is using a port: the word for it, what to ask for, and the answer in words. */
+#include "cmd/sockets_port.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "local/port_story.h"
+#include "net/service.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define PORT_KINDS                                                                                 \
+    (SOCKET_KIND_BIT(SOCKET_TCP) | SOCKET_KIND_BIT(SOCKET_MPTCP) | SOCKET_KIND_BIT(SOCKET_UDP) |   \
+     SOCKET_KIND_BIT(SOCKET_UDPLITE) | SOCKET_KIND_BIT(SOCKET_SCTP))
+
+/* ---- the word ---- */
+
+/* How many bytes before the protocol. */
+static size_t number_length(const char *word)
+{
+    return strcspn(word, "/");
+}
+
+bool sockets_port_is_number(const char *word)
+{
+    word += *word == ':';
+    const size_t length = strspn(word, "0123456789");
+    return length > 0 && (word[length] == '\0' || word[length] == '/');
+}
+
+static uint32_t kinds_of(enum protocol protocol)
+{
+    switch (protocol) {
+    case PROTOCOL_TCP:
+        return SOCKET_KIND_BIT(SOCKET_TCP) | SOCKET_KIND_BIT(SOCKET_MPTCP);
+    case PROTOCOL_UDP:
+        return SOCKET_KIND_BIT(SOCKET_UDP) | SOCKET_KIND_BIT(SOCKET_UDPLITE);
+    case PROTOCOL_SCTP:
+        return SOCKET_KIND_BIT(SOCKET_SCTP);
+    case PROTOCOL_COUNT:
+        break;
+    }
+    return 0;
+}
+
+static int read_protocol(const char *word, size_t at, uint32_t *ret_kinds, struct error *error)
+{
+    enum protocol protocol;
+    if (word[at] == '\0')
+        return 0;
+    if (!protocol_find(word + at + 1, strlen(word + at + 1), &protocol))
+        return error_set_at(error, EINVAL, word, strlen(word), at + 1,
+                            "behind a port and a slash stands tcp, udp or sctp");
+    *ret_kinds = kinds_of(protocol);
+    return 0;
+}
+
+/* The ports that a service's name stands for. */
+struct naming {
+    uint16_t number;
+    bool found, ambiguous;
+};
+
+static int name_found(void *user, const struct service *service)
+{
+    struct naming *naming = user;
+    naming->ambiguous |= naming->found && naming->number != service->port.number;
+    naming->number = service->port.number;
+    naming->found = true;
+    return 0;
+}
+
+static int read_name(const char *word, size_t length, struct sockets_port *port,
+                     struct error *error)
+{
+    struct naming naming = {0};
+    if (length == 0 || memchr(word, '*', length) || memchr(word, '?', length))
+        return -ENOENT;
+    service_walk(word, length, PROTOCOL_COUNT, name_found, &naming);
+    if (!naming.found)
+        return -ENOENT;
+    if (naming.ambiguous)
+        return error_set(error, EINVAL,
+                         "'%.*s' stands for several ports: 'porthole lookup %.*s' shows them",
+                         (int)length, word, (int)length, word);
+    port->number = naming.number;
+    return 0;
+}
+
+static int read_number(const char *word, size_t at, size_t end, struct sockets_port *port,
+                       struct error *error)
+{
+    uint32_t number = 0;
+    for (size_t i = at; i < end && number <= UINT16_MAX; i++)
+        number = number * 10 + (uint32_t)(word[i] - '0');
+    if (number == 0 || number > UINT16_MAX)
+        return error_set_at(error, EINVAL, word, strlen(word), at, "ports go from 1 to 65535");
+    port->number = (uint16_t)number;
+    return 0;
+}
+
+int sockets_port_parse(const char *word, struct sockets_port *ret_port, struct error *error)
+{
+    struct sockets_port port = {0};
+    const size_t end = number_length(word);
+    int failed;
+    if (sockets_port_is_number(word))
+        failed = read_number(word, *word == ':', end, &port, error);
+    else
+        failed = read_name(word, end, &port, error);
+    if (!failed)
+        failed = read_protocol(word, end, &port.kinds, error);
+    if (!failed)
+        *ret_port = port;
+    return failed;
+}
+
+/* ---- the answer ---- */
+
+void sockets_port_ask(const struct sockets_port *port, struct sockets *sockets)
+{
+    uint32_t kinds = port->kinds ? port->kinds : PORT_KINDS;
+    const uint32_t wanted = sockets_options_kinds(sockets->options);
+    if (wanted)
+        kinds &= wanted;
+    sockets->scope = SOCKETS_ALL;
+    sockets->every_space = !sockets->options->replay;
+    sockets->query = (struct diag_query){
+        .kinds = kinds, .states = SOCKET_EVERY_STATE, .local_port = port->number};
+}
+
+/* The kind that is tried: one that can be used by anybody who asks. */
+static enum socket_kind trial_kind(uint32_t kinds)
+{
+    for (unsigned kind = 0; kind < SOCKET_KINDS; kind++)
+        if (kinds & SOCKET_KIND_BIT(kind))
+            return (enum socket_kind)kind;
+    return SOCKET_TCP;
+}
+
+int sockets_port_tell(const struct sockets_port *port, const struct sockets *sockets,
+                      struct buffer *buffer, bool *ret_taken, struct error *error)
+{
+    struct port_question question = {
+        .port = port->number, .kinds = sockets->query.kinds, .now = clock_wall()};
+    struct port_story story;
+    question.trial_kind = trial_kind(question.kinds);
+    if (!sockets->options->replay) { /* it is about this machine */
+        port_limits_read(port->number, &question.limits);
+        port_trial_make(question.trial_kind, port->number, &question.trial);
+    }
+    const int failed =
+        port_story_make(&question, &sockets->list, sockets->has_owners ? &sockets->owners : NULL,
+                        sockets_own_map(sockets), &story, error);
+    if (failed)
+        return failed;
+    *ret_taken = port_story_is_taken(&story);
+    port_story_write(&story, buffer);
+    port_story_release(&story);
+    return buffer->failed ? error_set(error, ENOMEM, "out of memory") : 0;
+}

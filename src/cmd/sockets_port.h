@@ -1,0 +1,26 @@
+/* A port alone: what is using it? */
+#pragma once
+
+#include "cmd/sockets_gather.h"
+
+#include "base/buffer.h"
+
+struct sockets_port {
+    uint16_t number;
+    uint32_t kinds; /* that the word names, as bits of enum socket_kind; 0: it names none */
+};
+
+/* Is the word a number, perhaps with a protocol? "8080", ":8080", "53/udp". */
+bool sockets_port_is_number(const char *word);
+
+/* Reads such a word, or the name of a service. Returns 0; -ENOENT, without an error, for a word
+ * that is no service's name; or -EINVAL with an error. */
+int sockets_port_parse(const char *word, struct sockets_port *ret_port, struct error *error);
+
+/* What to ask for. */
+void sockets_port_ask(const struct sockets_port *port, struct sockets *sockets);
+
+/* Adds the answer, of what was gathered for it, to the buffer. `ret_taken`: somebody who wants the
+ * port cannot have it alone. Returns 0, or -ENOMEM with an error. */
+int sockets_port_tell(const struct sockets_port *port, const struct sockets *sockets,
+                      struct buffer *buffer, bool *ret_taken, struct error *error);
