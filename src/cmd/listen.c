@@ -3,13 +3,17 @@
 
 #define FIELD(name) offsetof(struct talk_options, name)
 
-static const struct option options_table[] = {
+static const struct option bind_option[] = {
     {.names = "-l --bind",
      .argument = "ADDRESS",
      .help = "listen on this address of this machine (default: loopback)",
      .group = "Who may come",
      .kind = OPTION_TEXT,
      .offset = FIELD(bind)},
+    OPTION_END,
+};
+
+static const struct option options_table[] = {
     {.names = "--keep",
      .help = "serve any number of clients, one after another and at once: all that they say is "
              "printed, "
@@ -51,8 +55,8 @@ static const struct option options_table[] = {
 };
 
 static const struct option *const shared[] = {
-    talk_kind_options,    talk_accept_options,  talk_tls_options,
-    talk_content_options, talk_general_options, NULL,
+    talk_kind_options,    bind_option, talk_accept_options, talk_tls_options, talk_content_options,
+    talk_general_options, NULL,
 };
 
 static const struct command_example examples[] = {

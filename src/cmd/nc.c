@@ -206,7 +206,8 @@ static int start_connecting(const struct command *command, const struct nc_optio
     if (count == 2)
         return talk_connect(command, &given->talk, words, 2);
     if (count < 2)
-        command_warn(command, "whom to connect to? Give HOST PORT");
+        command_warn(command,
+                     count ? "which port? Give HOST PORT" : "whom to connect to? Give HOST PORT");
     else
         command_warn(command, "'%s' is too much: several ports are for -z", words[2]);
     return EXIT_USAGE;

@@ -6,32 +6,49 @@
 #include <errno.h>
 #include <string.h>
 
-/* A line end is CR LF on the wire; one that is CR LF already stays as it is. */
-static void convert_to_crlf(void *user, const void *bytes, size_t length, struct buffer *converted)
+void talk_convert_to_crlf(bool *after_return, const char *text, size_t length,
+                          struct buffer *converted)
 {
-    struct conversation *conversation = user;
-    const char *text = bytes;
     while (length) {
         const char *end = memchr(text, '\n', length);
         size_t line = end ? (size_t)(end - text) : length;
         if (line)
-            conversation->after_return = text[line - 1] == '\r';
+            *after_return = text[line - 1] == '\r';
         buffer_add(converted, text, line);
         if (!end)
             return;
-        buffer_add_text(converted, conversation->after_return ? "\n" : "\r\n");
-        conversation->after_return = false;
+        buffer_add_text(converted, *after_return ? "\n" : "\r\n");
+        *after_return = false;
         text += line + 1;
         length -= line + 1;
     }
 }
 
-static void observe(void *user, enum pair_direction direction, const void *bytes, size_t length)
+static void show(struct conversation *conversation, enum pair_direction direction,
+                 const void *bytes, size_t length)
 {
-    struct conversation *conversation = user;
     struct talk *talk = conversation->talk;
     if (!talk_view_data(&talk->view, conversation->number, direction, bytes, length))
         pair_close(conversation->pair);
+}
+
+/* What is converted is shown as it goes over the wire. */
+static void observe(void *user, enum pair_direction direction, const void *bytes, size_t length)
+{
+    struct conversation *conversation = user;
+    if (direction == PAIR_BACK || !conversation->talk->options->crlf)
+        show(conversation, direction, bytes, length);
+}
+
+static void convert(void *user, const void *bytes, size_t length, struct buffer *converted)
+{
+    struct conversation *conversation = user;
+    talk_convert_to_crlf(&conversation->after_return, bytes, length, converted);
+    if (converted->failed)
+        return;
+    conversation->returns += converted->length - length;
+    if (conversation->seen)
+        show(conversation, PAIR_FORTH, converted->data, converted->length);
 }
 
 static void ended(void *user, enum pair_outcome outcome, const struct error *error)
@@ -41,6 +58,7 @@ static void ended(void *user, enum pair_outcome outcome, const struct error *err
     struct error kept = error ? *error : (struct error){0};
     for (enum pair_direction i = 0; i < PAIR_DIRECTIONS; i++)
         conversation->bytes[i] = pair_bytes(conversation->pair, i);
+    conversation->bytes[PAIR_FORTH] += conversation->returns;
     conversation->ours = outcome == PAIR_FAILED && pair_guilty(conversation->pair) == PAIR_FIRST;
     /* A failure on one side is passed on as one to the other. */
     pair_free(conversation->pair, outcome == PAIR_FAILED);
@@ -65,18 +83,18 @@ int conversation_begin(struct conversation *conversation, struct channel *local,
 {
     struct talk *talk = conversation->talk;
     const struct talk_options *options = talk->options;
-    bool seen = talk_view_looks(&talk->view) && !conversation->unseen;
+    conversation->began = loop_now(talk->loop);
+    conversation->seen = talk_view_looks(&talk->view) && !conversation->unseen;
     struct pair_options pair = {
         .on_eof = {options->on_eof, options->on_peer_eof},
         .eof_patience = options->eof_patience,
         .idle = conversation->idle ? conversation->idle : options->idle_timeout,
         .delay = options->delay,
-        .convert = {options->crlf ? convert_to_crlf : NULL, NULL},
-        .observe = seen ? observe : NULL,
+        .convert = {options->crlf ? convert : NULL, NULL},
+        .observe = conversation->seen ? observe : NULL,
         .ended = ended,
         .user = conversation,
     };
-    conversation->began = loop_now(talk->loop);
     int failed = pair_new(talk->loop, &talk->pipes, local, remote, &pair, &conversation->pair);
     if (failed) {
         channel_free(local, true);

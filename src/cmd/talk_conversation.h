@@ -16,8 +16,15 @@ struct conversation {
     uint64_t began;                  /* monotonic */
     uint64_t bytes[PAIR_DIRECTIONS]; /* once it is over */
     bool ours;                       /* what failed was on our side */
+    bool seen;                       /* the bytes are in a view */
     bool after_return;               /* of --crlf: the last byte sent was a CR */
+    uint64_t returns;                /* of --crlf: how many were put in */
 };
+
+/* --crlf: a line end is CR LF on the wire; one that is CR LF already stays as it is.
+ * `*after_return` is kept from one piece to the next. */
+void talk_convert_to_crlf(bool *after_return, const char *text, size_t length,
+                          struct buffer *converted);
 
 /* Joins the two, which it takes also on failure. `local` is what is on our side: standard input and
  * output, a program. over() comes once, after the pair and its channels are freed. Returns 0, or

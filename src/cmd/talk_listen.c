@@ -31,8 +31,9 @@ struct listening {
     struct hub *hub; /* NULL: each client is answered by itself */
     char **program;  /* the words of --exec */
     struct visitor *visitors;
-    uint64_t number; /* of the client that came last */
-    bool single;     /* the first client is the only one */
+    uint64_t number;   /* of the client that came last */
+    bool single;       /* the first client is the only one */
+    bool after_return; /* of --crlf: the last byte that all were told was a CR */
 };
 
 /* One client that is answered by itself. */
@@ -237,6 +238,12 @@ static void hub_observe(void *user, uint64_t number, bool received, const void *
     talk_check_view(talk);
 }
 
+static void hub_convert(void *user, const void *bytes, size_t length, struct buffer *converted)
+{
+    struct listening *listening = user;
+    talk_convert_to_crlf(&listening->after_return, bytes, length, converted);
+}
+
 static void hub_local_ended(void *user)
 {
     struct listening *listening = user;
@@ -263,6 +270,7 @@ static int make_hub(struct listening *listening)
                                     .exchange = exchange,
                                     .idle = options->idle_timeout,
                                     .left = hub_left,
+                                    .convert = options->crlf ? hub_convert : NULL,
                                     .observe = talk_view_looks(&talk->view) ? hub_observe : NULL,
                                     .local_ended = hub_local_ended,
                                     .local_failed = hub_local_failed,
@@ -361,6 +369,8 @@ static int prepare(struct listening *listening, struct error *error)
                              options->bind, listening->endpoint.host);
         snprintf(listening->endpoint.host, sizeof(listening->endpoint.host), "%s", options->bind);
     }
+    if (!udp && strcmp(options->answer, "all") == 0)
+        return error_set(error, EINVAL, "--answer is of UDP: --keep answers all clients of others");
     return options->program ? program_split(options->program, &listening->program, error) : 0;
 }
 

@@ -56,6 +56,8 @@ int talk_options_check(const struct talk_options *options, struct error *error)
     bool program = options->program || options->shell, hub = options->broker || options->chat;
     const char *program_name = options->program ? "--exec" : "--shell";
     const char *hub_name = options->chat ? "--chat" : "--broker";
+    bool together = !options->udp && !options->http && !program && (options->keep || hub);
+    const char *together_name = hub ? hub_name : options->netcat ? "-k" : "--keep";
     const struct conflict conflicts[] = {
         {options->ipv4 && options->ipv6, "-4", "-6"},
         {options->udp && options->tls, "--udp", "--tls"},
@@ -76,6 +78,9 @@ int talk_options_check(const struct talk_options *options, struct error *error)
         {program && hub, program_name, hub_name},
         {program && options->json, program_name, "--json"},
         {hub && options->http, hub_name, "--http"},
+        {hub && options->crlf, hub_name, "--crlf"},
+        {options->http && options->crlf, "--http", "--crlf"},
+        {together && options->delay, together_name, options->netcat ? "-i" : "--interval"},
         {options->hex && options->json, "--hex", "--json"},
         {options->send_only && options->receive_only, "--send-only", "--recv-only"},
         {options->insecure && options->authorities, "--insecure", "--ca"},
@@ -90,6 +95,8 @@ int talk_options_check(const struct talk_options *options, struct error *error)
         if (conflicts[i].both)
             return error_set(error, EINVAL, "%s and %s exclude one another", conflicts[i].one,
                              conflicts[i].other);
+    if (options->shell && !options->shell[strspn(options->shell, " \t\n")])
+        return error_set(error, EINVAL, "the command for the shell is empty");
     if (options->key && !options->certificate)
         return error_set(error, EINVAL, "--key needs the certificate that it belongs to: --cert");
     return 0;
@@ -147,6 +154,12 @@ const struct option talk_dial_options[] = {
      .offset = FIELD(send_proxy),
      .minimum = 1,
      .maximum = 2},
+    {.names = "--sni",
+     .argument = "NAME",
+     .help = "of TLS: ask for the certificate of NAME, and check it for that (default: the host)",
+     .kind = OPTION_TEXT,
+     .offset = FIELD(server_name),
+     .words = "@host"},
     OPTION_END,
 };
 
@@ -210,12 +223,6 @@ const struct option talk_tls_options[] = {
      .kind = OPTION_TEXT,
      .offset = FIELD(key),
      .words = "@file"},
-    {.names = "--sni",
-     .argument = "NAME",
-     .help = "ask for the certificate of NAME, and check it for that (default: the host)",
-     .kind = OPTION_TEXT,
-     .offset = FIELD(server_name),
-     .words = "@host"},
     {.names = "--alpn",
      .argument = "LIST",
      .help = "protocols to offer, or to choose from, separated by commas: h2,http/1.1",

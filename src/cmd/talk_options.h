@@ -75,7 +75,7 @@ enum address_family talk_family(const struct talk_options *options);
 
 /* Tables, each with a heading of its own. */
 extern const struct option talk_kind_options[];    /* --udp --unix --tls */
-extern const struct option talk_dial_options[];    /* timeouts, source, proxy */
+extern const struct option talk_dial_options[];    /* timeouts, source, proxy, --sni */
 extern const struct option talk_accept_options[];  /* --all --allow … */
 extern const struct option talk_tls_options[];     /* --ca --cert … */
 extern const struct option talk_content_options[]; /* --crlf --hex --record --on-eof … */

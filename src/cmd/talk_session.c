@@ -391,7 +391,8 @@ static void talk_release(struct talk *talk)
 }
 
 /* What belongs to TLS must not be taken for a protection that is not there. */
-static int refuse_tls(const struct talk_options *options, struct error *error)
+static int refuse_tls(const struct command *command, const struct talk_options *options,
+                      struct error *error)
 {
     const char *option = options->insecure      ? "--insecure"
                          : options->authorities ? "--ca"
@@ -399,8 +400,9 @@ static int refuse_tls(const struct talk_options *options, struct error *error)
                          : options->server_name ? "--sni"
                          : options->alpn        ? "--alpn"
                                                 : NULL;
-    return option ? error_set(error, EINVAL, "%s is of TLS, which nobody asked for: write tls:…",
-                              option)
+    const char *kind = strcmp(command->name, "relay") == 0 ? "" : "--tls, or ";
+    return option ? error_set(error, EINVAL, "%s is of TLS, which nobody asked for: write %stls:…",
+                              option, kind)
                   : 0;
 }
 
@@ -413,7 +415,7 @@ int talk_begin(struct talk *talk, const struct command *command, const struct ta
                           .chatty = !options->quiet && (options->verbose || isatty(STDERR_FILENO))};
     int failed = talk_options_check(options, &error);
     if (!failed && !(needs & (TALK_TLS_CLIENT | TALK_TLS_SERVER)) && !options->netcat)
-        failed = refuse_tls(options, &error);
+        failed = refuse_tls(command, options, &error);
     if (!failed && options->proxy)
         failed = proxy_parse(options->proxy, PROXY_NONE, &talk->proxy, &error);
     if (!failed)

@@ -310,12 +310,16 @@ static void out_of_memory(struct member *member)
 static void say(struct member *member, const char *bytes, size_t length)
 {
     struct hub *hub = member->hub;
-    if (!hub->options.chat) {
+    bool converts = is_local(member) && hub->options.convert;
+    if (!hub->options.chat && !converts) {
         spread(hub, member, member, bytes, length);
         return;
     }
     buffer_clear(&hub->said);
-    hub_chat_add(&member->rest, member->number, bytes, length, &hub->said);
+    if (converts)
+        hub->options.convert(hub->options.user, bytes, length, &hub->said);
+    else
+        hub_chat_add(&member->rest, member->number, bytes, length, &hub->said);
     if (member->rest.failed || hub->said.failed) {
         buffer_release(&hub->said);
         out_of_memory(member);

@@ -2,6 +2,7 @@
  * all say goes to one side and what it says goes to all (--keep with standard input and output). */
 #pragma once
 
+#include "base/buffer.h"
 #include "talk/channel.h"
 #include "talk/peer.h"
 
@@ -27,6 +28,9 @@ struct hub_options {
 
     /* A client has left. */
     void (*left)(void *user, const struct hub_departure *departure);
+    /* Passes on what `local` says in another form: adds it to `converted`. NULL: as it is. Not with
+     * `chat`. */
+    void (*convert)(void *user, const void *bytes, size_t length, struct buffer *converted);
     /* Sees what clients say and are told by `local`. May be NULL. */
     void (*observe)(void *user, uint64_t number, bool received, const void *bytes, size_t length);
     /* `local` has ended, and all it said is out. It is still told things. May be NULL. */

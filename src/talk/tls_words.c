@@ -189,6 +189,8 @@ static const char *file_words(unsigned long code)
     int library = ERR_GET_LIB(code), reason = ERR_GET_REASON(code);
     if (library == ERR_LIB_PEM && reason == PEM_R_NO_START_LINE)
         return "there is none in PEM form in it";
+    if (library == ERR_LIB_OSSL_DECODER && reason == ERR_R_UNSUPPORTED) /* of keys */
+        return "there is none in PEM form in it";
     if (library == ERR_LIB_X509 && reason == X509_R_KEY_VALUES_MISMATCH)
         return "it does not belong to the certificate";
     if (library == ERR_LIB_X509 && reason == X509_R_KEY_TYPE_MISMATCH)

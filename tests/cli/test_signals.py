@@ -1,9 +1,14 @@
+#!/usr/bin/python3
 """What whoever started porthole sees of a signal that ended it, or that it was told to ignore."""
 
+import pathlib
 import signal
 import subprocess
+import sys
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+# pylint: disable=wrong-import-position
 from porthole import PROGRAM, command
 from terminal import Terminal
 
