@@ -145,15 +145,6 @@ static void connect_failed(struct dial *dial, int code, const char *what)
     loop_defer(dial->loop, &dial->task);
 }
 
-static struct peer peer_of(int fd, int (*get)(int, struct sockaddr *, socklen_t *))
-{
-    struct sockaddr_storage sockaddr = {0};
-    socklen_t length = sizeof(sockaddr);
-    return get(fd, (struct sockaddr *)&sockaddr, &length) < 0
-               ? (struct peer){0}
-               : peer_from_sockaddr(&sockaddr, length);
-}
-
 static void socket_ready(struct watch *watch, uint32_t events)
 {
     struct dial *dial = (struct dial *)((char *)watch - offsetof(struct dial, watch));
@@ -347,7 +338,7 @@ static int make_secure(struct dial *dial)
 static int make_channel(struct dial *dial)
 {
     int failed;
-    dial->local = peer_of(dial->watch.fd, getsockname);
+    dial->local = peer_of_socket(dial->watch.fd);
     if (dial->options.endpoint.kind == ENDPOINT_TLS) {
         failed = make_secure(dial);
     } else {
@@ -370,7 +361,7 @@ static void add_header(struct dial *dial)
     struct proxy_header header = dial->options.client;
     if (!header.known)
         header = (struct proxy_header){.known = true,
-                                       .source = peer_of(dial->watch.fd, getsockname),
+                                       .source = peer_of_socket(dial->watch.fd),
                                        .destination = dial->peers[dial->next]};
     if (dial->options.proxy_header)
         proxy_header_add(&dial->send, dial->options.proxy_header, &header);

@@ -3,7 +3,7 @@
 #include "talk/listener.h"
 
 #include "base/clock.h"
-#include "net/resolve.h"
+#include "talk/listener_places.h"
 #include "talk/listener_udp.h"
 #include "talk/proxy_header.h"
 
@@ -14,11 +14,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#define BURST 64      /* connections taken before others have their turn */
-#define PORT_TRIES 16 /* for a port that the kernel chose for IPv4 and somebody has with IPv6 */
+#define BURST 64 /* connections taken before others have their turn */
 #define PATIENCE (10 * NANOSECONDS_PER_SECOND)
 #define REST (100 * NANOSECONDS_PER_MILLISECOND) /* after accept() failed for want of something */
 
@@ -287,15 +285,6 @@ static void accept_failed(struct listener *listener, int code)
     listener->short_of = code;
 }
 
-static struct peer peer_of_local(int fd)
-{
-    struct sockaddr_storage sockaddr = {0};
-    socklen_t length = sizeof(sockaddr);
-    return getsockname(fd, (struct sockaddr *)&sockaddr, &length) < 0
-               ? (struct peer){0}
-               : peer_from_sockaddr(&sockaddr, length);
-}
-
 static void ear_accept(struct ear *ear)
 {
     struct listener *listener = ear->listener;
@@ -315,7 +304,7 @@ static void ear_accept(struct ear *ear)
                 accept_failed(listener, errno);
             return;
         }
-        struct peer remote = peer_from_sockaddr(&sockaddr, length), local = peer_of_local(fd);
+        struct peer remote = peer_from_sockaddr(&sockaddr, length), local = peer_of_socket(fd);
         if (!listener_admits(listener, &remote)) {
             close(fd);
             continue;
@@ -364,129 +353,7 @@ void listener_departed(struct listener *listener)
         loop_defer(listener->loop, &listener->again);
 }
 
-/* ---- binding ---- */
-
-/* Abstract names are those of sockets. */
-static bool is_socket(const char *path)
-{
-    struct stat status;
-    return path[0] == '@' || (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode));
-}
-
-static const char *bind_advice(int code, const struct peer *peer)
-{
-    if (code == EADDRINUSE)
-        return peer->kind != PEER_UNIX ? ": another program has this port, or chose 'all addresses'"
-               : is_socket(peer->path) ? ": a program listens there"
-                                       : ": a file that is no socket is there";
-    if (code == EACCES && peer->kind == PEER_INTERNET)
-        return ": ports below 1024 need root or CAP_NET_BIND_SERVICE";
-    if (code == EADDRNOTAVAIL)
-        return ": it is none of this machine's addresses";
-    return "";
-}
-
-static int bind_failed(const struct peer *peer, int code, struct error *error)
-{
-    char text[PEER_TEXT_SIZE];
-    return error_set(error, code, "cannot listen on %s: %s%s", peer_format(peer, text),
-                     strerror(code), bind_advice(code, peer));
-}
-
-/* A socket's file that nobody listens at any more is in the way of the next one. Whoever does
- * listen is not disturbed: connecting to it with another type of socket fails, connect(2). */
-static void remove_stale(const struct peer *peer, const struct sockaddr_storage *sockaddr,
-                         socklen_t length)
-{
-    if (peer->path[0] == '@' || !is_socket(peer->path))
-        return;
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    if (connect(fd, (const struct sockaddr *)sockaddr, length) < 0 && errno == ECONNREFUSED)
-        unlink(peer->path);
-    close(fd);
-}
-
-/* Binds and listens. `both`: an IPv6 socket that takes IPv4 too. Returns a descriptor or -errno. */
-static int open_socket(const struct peer *peer, bool datagrams, bool both)
-{
-    struct sockaddr_storage sockaddr;
-    socklen_t length = peer_to_sockaddr(peer, &sockaddr);
-    const int yes = 1, only = !both;
-    if (!length)
-        return -EINVAL;
-    int fd = socket(sockaddr.ss_family,
-                    (datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    if (sockaddr.ss_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only));
-    if (peer->kind == PEER_UNIX)
-        remove_stale(peer, &sockaddr, length);
-    else if (!datagrams)
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-    if (bind(fd, (struct sockaddr *)&sockaddr, length) < 0 ||
-        (!datagrams && listen(fd, SOMAXCONN) < 0)) {
-        int code = errno;
-        close(fd);
-        return -code;
-    }
-    return fd;
-}
-
-/* Where to listen. */
-struct places {
-    struct peer peers[LISTENER_SOCKETS];
-    size_t count;
-    bool both;    /* one socket for IPv4 and IPv6 */
-    bool lenient; /* those whose address this machine lacks are left out */
-};
-
-static void places_add(struct places *places, const char *text, enum address_family family,
-                       uint16_t port)
-{
-    struct peer *peer = &places->peers[places->count];
-    struct address address;
-    if (address_parse(text, strlen(text), &address, NULL) < 0 ||
-        (family && address.family != family))
-        return;
-    *peer = (struct peer){.kind = PEER_INTERNET, .address = address, .port = port};
-    places->count++;
-}
-
-static int places_find(const struct listener_options *options, struct places *places,
-                       struct error *error)
-{
-    const struct endpoint *endpoint = &options->endpoint;
-    struct address addresses[LISTENER_SOCKETS];
-    *places = (struct places){0};
-    if (endpoint->kind == ENDPOINT_UNIX) {
-        places->peers[0].kind = PEER_UNIX;
-        strcpy(places->peers[0].path, endpoint->path);
-        places->count = 1;
-    } else if (!endpoint->host[0]) {
-        places->lenient = true;
-        places_add(places, "127.0.0.1", options->family, endpoint->port);
-        places_add(places, "::1", options->family, endpoint->port);
-    } else if (strcmp(endpoint->host, "*") == 0) {
-        places->both = !options->family;
-        places->lenient = !options->family;
-        if (options->family != ADDRESS_IPV4)
-            places_add(places, "::", options->family, endpoint->port);
-        if (options->family == ADDRESS_IPV4)
-            places_add(places, "0.0.0.0", options->family, endpoint->port);
-    } else {
-        int failed = resolve_ordered(endpoint->host, options->family, addresses, LISTENER_SOCKETS,
-                                     &places->count, error);
-        if (failed)
-            return failed;
-        for (size_t i = 0; i < places->count; i++)
-            places->peers[i] = (struct peer){
-                .kind = PEER_INTERNET, .address = addresses[i], .port = endpoint->port};
-    }
-    return 0;
-}
+/* ---- the sockets ---- */
 
 static void ear_close(struct ear *ear)
 {
@@ -518,7 +385,7 @@ static void session_arrived(struct listener *listener, struct channel *channel,
 static int ear_open(struct listener *listener, int fd, bool datagrams)
 {
     struct ear *ear = &listener->ears[listener->count];
-    struct arrival arrival = {.fd = -1, .local = peer_of_local(fd)};
+    struct arrival arrival = {.fd = -1, .local = peer_of_socket(fd)};
     int failed;
     *ear = (struct ear){.listener = listener, .watch = {.fd = fd, .ready = ear_ready}};
     if (datagrams && listener->options.sessions) {
@@ -545,58 +412,21 @@ static int ear_open(struct listener *listener, int fd, bool datagrams)
     return 0;
 }
 
-/* Opens all of them. Returns 0 or -errno, with the peer that failed. */
-static int open_sockets(struct places *places, bool datagrams, int *fds, size_t *ret_count,
-                        struct peer *ret_peer)
-{
-    size_t count = 0;
-    int failed = 0;
-    struct peer peer = {0};
-    for (size_t i = 0; i < places->count && !failed; i++) {
-        peer = places->peers[i];
-        if (count && peer.port == 0) /* the port that the kernel gave to the first, for all */
-            peer.port = peer_of_local(fds[0]).port;
-        int fd = open_socket(&peer, datagrams, places->both);
-        if (fd >= 0)
-            fds[count++] = fd;
-        else if (!places->lenient || (fd != -EADDRNOTAVAIL && fd != -EAFNOSUPPORT))
-            failed = fd;
-    }
-    if (!failed && !count && places->both) { /* a kernel without IPv6 */
-        places_add(places, "0.0.0.0", ADDRESS_IPV4, places->peers[0].port);
-        peer = places->peers[places->count - 1];
-        failed = open_socket(&peer, datagrams, false);
-        if (failed >= 0)
-            fds[count++] = failed;
-        failed = failed < 0 ? failed : 0;
-    }
-    if (!failed && !count)
-        failed = -EADDRNOTAVAIL;
-    while (failed && count)
-        close(fds[--count]);
-    *ret_count = count;
-    *ret_peer = peer;
-    return failed;
-}
-
 /* Returns 0, or -errno with an error. */
-static int open_places(struct listener *listener, struct places *places, struct error *error)
+static int open_places(struct listener *listener, struct error *error)
 {
-    bool datagrams = listener->options.endpoint.kind == ENDPOINT_UDP;
     int fds[LISTENER_SOCKETS], failed;
-    struct peer peer;
     size_t count;
-    unsigned tries = PORT_TRIES;
-    do
-        failed = open_sockets(places, datagrams, fds, &count, &peer);
-    while (failed == -EADDRINUSE && listener->options.endpoint.port == 0 && --tries);
+    failed = listener_places_open(&listener->options, fds, &count, error);
+    if (failed)
+        return failed;
     for (size_t i = 0; i < count; i++) {
         if (failed)
             close(fds[i]);
         else
-            failed = ear_open(listener, fds[i], datagrams);
+            failed = ear_open(listener, fds[i], listener->options.endpoint.kind == ENDPOINT_UDP);
     }
-    return failed ? bind_failed(&peer, -failed, error) : 0;
+    return failed ? error_set(error, -failed, "cannot listen: %s", strerror(-failed)) : 0;
 }
 
 /* What was handed over must be a socket that listens, or one of datagrams; who made it may have
@@ -634,7 +464,6 @@ int listener_new(struct loop *loop, const struct listener_options *options,
                  const struct listener_calls *calls, struct listener **ret_listener,
                  struct error *error)
 {
-    struct places places;
     struct listener *listener = calloc(1, sizeof(*listener));
     if (!listener)
         return error_set(error, ENOMEM, "out of memory");
@@ -643,14 +472,8 @@ int listener_new(struct loop *loop, const struct listener_options *options,
                                   .calls = *calls,
                                   .again.run = accept_again,
                                   .rest.due = rest_due};
-    int failed;
-    if (options->inherited_count) {
-        failed = open_inherited(listener, error);
-    } else {
-        failed = places_find(options, &places, error);
-        if (!failed)
-            failed = open_places(listener, &places, error);
-    }
+    int failed =
+        options->inherited_count ? open_inherited(listener, error) : open_places(listener, error);
     if (!failed && !options->inherited_count && options->endpoint.kind == ENDPOINT_UNIX &&
         options->endpoint.path[0] != '@')
         listener->ears[0].path = strdup(options->endpoint.path);

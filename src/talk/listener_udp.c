@@ -322,8 +322,6 @@ int udp_sessions_new(struct loop *loop, struct listener *listener, int fd,
                      struct udp_sessions **ret_sessions)
 {
     struct udp_sessions *sessions = calloc(1, sizeof(*sessions));
-    struct sockaddr_storage sockaddr = {0};
-    socklen_t size = sizeof(sockaddr);
     int failed = -ENOMEM;
     if (sessions) {
         *sessions = (struct udp_sessions){.loop = loop,
@@ -331,9 +329,8 @@ int udp_sessions_new(struct loop *loop, struct listener *listener, int fd,
                                           .watch = {.fd = fd, .ready = sessions_ready},
                                           .again.run = sessions_again,
                                           .arrived = arrived,
+                                          .local = peer_of_socket(fd),
                                           .key = {{random_u64(), random_u64()}}};
-        if (getsockname(fd, (struct sockaddr *)&sockaddr, &size) == 0)
-            sessions->local = peer_from_sockaddr(&sockaddr, size);
         failed = loop_watch(loop, &sessions->watch, EPOLLIN | EPOLLOUT);
     }
     if (failed) {

@@ -1,9 +1,7 @@
 /* The UDP half of a listener. Private to it. */
 #pragma once
 
-#include "talk/listener.h"
-
-#define LISTENER_SOCKETS 16 /* at most */
+#include "talk/listener_places.h"
 
 /* May this peer speak with us? Tells, when not. */
 bool listener_admits(struct listener *listener, const struct peer *peer);

@@ -55,6 +55,15 @@ struct peer peer_from_sockaddr(const struct sockaddr_storage *sockaddr, socklen_
     return peer;
 }
 
+struct peer peer_of_socket(int fd)
+{
+    struct sockaddr_storage sockaddr = {0};
+    socklen_t length = sizeof(sockaddr);
+    return getsockname(fd, (struct sockaddr *)&sockaddr, &length) < 0
+               ? (struct peer){0}
+               : peer_from_sockaddr(&sockaddr, length);
+}
+
 socklen_t peer_to_sockaddr(const struct peer *peer, struct sockaddr_storage *ret_sockaddr)
 {
     struct sockaddr_un path = {.sun_family = AF_UNIX};

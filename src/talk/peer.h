@@ -27,6 +27,9 @@ const char *peer_format(const struct peer *peer, char text[static PEER_TEXT_SIZE
 /* Of the kernel's form. PEER_NONE for a family that is none of these. */
 struct peer peer_from_sockaddr(const struct sockaddr_storage *sockaddr, socklen_t length);
 
+/* Where a socket is bound; PEER_NONE when the kernel does not say. */
+struct peer peer_of_socket(int fd);
+
 /* To it; the length, or 0 for PEER_NONE and for a path that does not fit. */
 socklen_t peer_to_sockaddr(const struct peer *peer, struct sockaddr_storage *ret_sockaddr);
 
