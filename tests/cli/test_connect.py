@@ -18,8 +18,8 @@ from porthole import PROGRAM
 from talk import PATIENCE
 from talk_peers import directory, free_port
 from talk_run import (
-    SIZE, Conversation, Listening, Peer, answer, confinement, is_silent, own_network, receive,
-    receive_all, reset, run, say_and_hear, talk, wait_until,
+    SIZE, Conversation, Listening, Peer, answer, is_silent, own_network, receive,
+    receive_all, reset, run, say_and_hear, talk, wait_until, wait_until_confined,
 )  # fmt: skip
 from terminal import Terminal
 
@@ -374,7 +374,6 @@ class Signals(Conversation):
                 side = talk(self, "connect", "127.0.0.1", peer.port)
                 side.write(b"hello")
                 wait_until(lambda: peer.client)
-                wait_until(lambda: confinement(side.process.pid)[2] == 2)
                 time.sleep(0.05)
                 side.process.send_signal(number)
                 self.assertEqual(side.wait(), status)
@@ -455,8 +454,7 @@ class Words(Conversation):
         peer = Peer(self, receive_all)
         side = talk(self, "connect", "127.0.0.1", peer.port)
         wait_until(lambda: peer.client)
-        wait_until(lambda: confinement(side.process.pid)[2] == 2)
-        self.assertEqual(confinement(side.process.pid), (0, 1, 2))
+        wait_until_confined(side.process.pid)
 
     def test_on_a_terminal(self):
         def serve(connection):

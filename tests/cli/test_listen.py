@@ -22,8 +22,8 @@ from sockets import listening_ports
 from talk import PATIENCE
 from talk_peers import directory, free_port
 from talk_run import (
-    SIZE, Conversation, Listening, confinement, is_silent, own_network, receive, receive_all,
-    reset, run, say_and_hear, talk, wait_until,
+    SIZE, Conversation, Listening, is_silent, own_network, receive, receive_all,
+    reset, run, say_and_hear, talk, wait_until, wait_until_confined,
 )  # fmt: skip
 from terminal import Terminal
 
@@ -338,8 +338,7 @@ class WhoMayCome(Listen):
 
     def test_rights_are_given_up(self):
         listener = self.listen()
-        wait_until(lambda: confinement(listener.pid)[2] == 2)
-        self.assertEqual(confinement(listener.pid), (0, 1, 2))
+        wait_until_confined(listener.pid)
 
 
 class UnixSockets(Listen):

@@ -20,6 +20,7 @@ import threading
 import time
 import unittest
 
+from confined import FILTERS
 from namespaces import Namespace, run as run_command
 from porthole import PROGRAM
 from talk import PATIENCE, Side, digest
@@ -73,6 +74,15 @@ def is_silent(connection, seconds=0.1):
         return True
     finally:
         connection.settimeout(PATIENCE)
+
+
+def was_reset(connect):
+    """Whether a connection, which `connect()` makes, is cut off, be it before connect(2) returns."""
+    try:
+        receive_all(connect())
+        return False
+    except ConnectionResetError:
+        return True
 
 
 def say_and_hear(connection, data):
@@ -252,11 +262,18 @@ class Listening:
         return self.side.process.pid
 
 
-def confinement(pid):
-    """(effective capabilities, no_new_privs, seccomp) as /proc has them."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        fields = dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
-    return int(fields["CapEff"], 16), int(fields["NoNewPrivs"]), int(fields["Seccomp"])
+def wait_until_confined(pid):
+    """Waits until porthole has given up its rights."""
+    wanted = {"CapEff": "0" * 16, "NoNewPrivs": "1", "Seccomp": "2"}
+    if not FILTERS:
+        del wanted["Seccomp"]
+
+    def is_confined():
+        with open(f"/proc/{pid}/status", encoding="ascii") as status:
+            fields = dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
+        return all(fields[name] == value for name, value in wanted.items())
+
+    wait_until(is_confined)
 
 
 def wait_until(condition):
