@@ -1,5 +1,5 @@
-/* Questions to the kernel over a netlink socket (netlink(7)), each with its whole answer. Private
- * to src/net. */
+/* Questions to the kernel over a netlink socket (netlink(7)), each with its whole answer. Of
+ * src/net and src/local alone. */
 #pragma once
 
 #include "net/address.h"

@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 PROGRAM = os.path.abspath(os.environ["PORTHOLE"])
-VERBS = ("scan", "lookup", "help", "portscanner", "get", "sockets", "curl", "nc")
+VERBS = ("scan", "lookup", "help", "portscanner", "get", "sockets", "curl", "nc", "netstat")
 
 
 def run(*words, **options):
