@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """`connect`: every kind of end, of trouble and of view, with a peer of the test's own."""
 
+import contextlib
 import fcntl
 import os
 import pathlib
@@ -394,9 +395,14 @@ class Signals(Conversation):
 
 class Outputs(Conversation):
     def test_a_reader_that_left(self):
+        def pour(connection):  # much more than a pipe may hold
+            with contextlib.suppress(OSError):
+                for _ in range(1000):
+                    connection.sendall(bytes(1 << 20))
+
         for words in ([], ["--json"], ["--hex"]):
             with self.subTest(words):
-                peer = Peer(self, lambda connection: say_and_hear(connection, os.urandom(SIZE)))
+                peer = Peer(self, pour)
                 script = '"$@" | head -c 1 >/dev/null; echo "${PIPESTATUS[0]}"'
                 port = str(peer.port)
                 done = subprocess.run(
