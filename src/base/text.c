@@ -400,21 +400,24 @@ unsigned text_edits(const char *one, const char *other)
     if (length > LONGEST_WORD || other_length > LONGEST_WORD)
         return UINT_MAX;
 
-    /* row[j]: edits between the letters of `one` read so far and the first j letters of `other`. */
-    unsigned row[LONGEST_WORD + 1];
+    /* rows[i % 3][j]: edits between the first i letters of `one` and the first j of `other`. */
+    unsigned rows[3][LONGEST_WORD + 1];
     for (unsigned j = 0; j <= other_length; j++)
-        row[j] = j;
+        rows[0][j] = j;
     for (unsigned i = 1; i <= length; i++) {
-        unsigned diagonal = row[0];
+        const unsigned *before = rows[(i + 1) % 3], *last = rows[(i - 1) % 3];
+        unsigned *row = rows[i % 3];
         row[0] = i;
         for (size_t j = 1; j <= other_length; j++) {
-            unsigned replaced = diagonal + (one[i - 1] != other[j - 1]);
-            unsigned edited = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            diagonal = row[j];
+            unsigned replaced = last[j - 1] + (one[i - 1] != other[j - 1]);
+            unsigned edited = (last[j] < row[j - 1] ? last[j] : row[j - 1]) + 1;
             row[j] = replaced < edited ? replaced : edited;
+            if (i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1] &&
+                before[j - 2] + 1 < row[j])
+                row[j] = before[j - 2] + 1;
         }
     }
-    return row[other_length];
+    return rows[length % 3][other_length];
 }
 
 /* A third of the letters may be wrong. Of one or two letters only the case may be: any other

@@ -47,8 +47,9 @@ size_t text_escape(const void *bytes, size_t length, char *escaped, size_t size)
  * matter. */
 bool text_matches(const char *pattern, size_t pattern_length, const char *text, size_t length);
 
-/* How many single-character edits lie between two words (Levenshtein), for "did you mean". Words
- * longer than 63 characters compare as infinitely far apart. */
+/* How many edits lie between two words, for "did you mean": letters that are missing, too many or
+ * other ones, and neighbours that have changed places. Words longer than 63 characters compare as
+ * infinitely far apart. */
 unsigned text_edits(const char *one, const char *other);
 
 /* The candidate nearest to a mistyped word. Set `word` and leave the rest zero; after the offers

@@ -335,7 +335,11 @@ static void test_edits(void **state)
     (void)state;
     assert_int_equal(text_edits("", ""), 0);
     assert_int_equal(text_edits("", "abc"), 3);
-    assert_int_equal(text_edits("ports", "prots"), 2);
+    assert_int_equal(text_edits("ports", "prots"), 1);
+    assert_int_equal(text_edits("prtos", "ports"), 2);
+    assert_int_equal(text_edits("hlep", "help"), 1);
+    assert_int_equal(text_edits("ab", "ba"), 1);
+    assert_int_equal(text_edits("aab", "aba"), 1);
     assert_int_equal(text_edits("kitten", "sitting"), 3);
     assert_int_equal(text_edits("sitting", "kitten"), 3);
 
