@@ -110,6 +110,24 @@ void conversation_release(struct conversation *conversation)
     conversation->pair = NULL;
 }
 
+/* Pairs know their sides by what was done with them. */
+static void say_fault(const struct conversation *conversation, const struct error *error)
+{
+    static const char reading[] = "reading: ", writing[] = "writing: ";
+    const struct talk_options *options = conversation->talk->options;
+    const char *what = "", *message = error->message;
+    if (conversation->ours && (options->program || options->shell)) {
+        what = "the program: ";
+    } else if (conversation->ours && strncmp(message, reading, strlen(reading)) == 0) {
+        what = "cannot read standard input: ";
+        message += strlen(reading);
+    } else if (conversation->ours && strncmp(message, writing, strlen(writing)) == 0) {
+        what = "cannot write standard output: ";
+        message += strlen(writing);
+    }
+    command_warn(conversation->talk->command, "%s%s", what, message);
+}
+
 int conversation_status(const struct conversation *conversation, enum pair_outcome outcome,
                         const struct error *error)
 {
@@ -136,8 +154,7 @@ int conversation_status(const struct conversation *conversation, enum pair_outco
             return EXIT_SIGNAL + SIGPIPE;
         status = conversation->ours ? EXIT_TROUBLE : EXIT_INCOMPLETE;
         if (!talk->view.error.code) /* which talk_run() tells of */
-            command_warn(talk->command, "%s%s",
-                         conversation->ours ? "standard input or output: " : "", error->message);
+            say_fault(conversation, error);
         break;
     }
     if (options->verbose)
