@@ -703,11 +703,27 @@ def procnet_inputs():
     }
 
 
+def net_counter_inputs():
+    igmp = b'Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n'
+    return {
+        'counters': b'\0Tcp: RtoMin MaxConn InSegs\nTcp: 200 -1 18446744073709551615\n',
+        'other-section': b'\0Tcp: RtoMin\nUdp: 200\n',
+        'value-missing': b'\0Ip: A B\nIp: 1\n',
+        'name-with-escape': b'\0Ip: \x1b[31m\nIp: 1\n',
+        'ipv6': b'\1Ip6InReceives \t17\nUdpLite6InErrors 0\n',
+        'groups': b'\2' + igmp + b'1\tlo        :     1      V3\n\t\t\t\t010000E0     1 '
+        b'0:00000000\t\t0\n',
+        'group-of-none': b'\2' + igmp + b'\t\t\t\t010000E0     1 0:00000000\t\t0\n',
+        'groups6': b'\3' + b'1    lo              ff020000000000000000000000000001     1 0000000C 0\n',
+    }
+
+
 def main():
     corpora = {'checkpoint': checkpoints(), 'error_queue': messages(), 'packet': packets(),
                'judge': judgements(), 'neighbour': neighbours(),
                'endpoint': endpoints(), 'proxy': proxies(), 'proxy_header': proxy_headers(),
-               'telnet': telnet_sessions(), 'diag': diag_inputs(), 'procnet': procnet_inputs()}
+               'telnet': telnet_sessions(), 'diag': diag_inputs(), 'procnet': procnet_inputs(),
+               'net_counters': net_counter_inputs()}
     for folder, files in corpora.items():
         (CORPUS / folder).mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
