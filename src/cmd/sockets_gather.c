@@ -1,6 +1,8 @@
 /* Asking for the sockets, taking those that are wanted, and finding who holds these. */
 #include "cmd/sockets_gather.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -230,6 +232,50 @@ const struct process *sockets_peer_holder(const struct sockets *sockets,
     return sockets_holder(sockets, &peer, &others);
 }
 
+/* ---- names ---- */
+
+#define NAMES_PATIENCE (2 * NANOSECONDS_PER_SECOND)
+#define NAMES_AT_ONCE 256
+
+static bool has_peer(const struct socket_entry *entry)
+{
+    return entry->family != ADDRESS_NONE && entry->remote != 0;
+}
+
+/* Each address is asked for once, however many sockets have it. */
+static int ask_names(struct sockets *sockets)
+{
+    struct address addresses[NAMES_AT_ONCE];
+    size_t count = 0;
+    int failed = 0;
+    for (size_t i = 0; i < sockets->list.count && !failed; i++) {
+        if (has_peer(&sockets->list.entries[i]))
+            addresses[count++] = socket_remote(&sockets->list.entries[i]);
+        if (count == NAMES_AT_ONCE || i + 1 == sockets->list.count) {
+            failed = names_ask(sockets->names, addresses, count);
+            count = 0;
+        }
+    }
+    return failed;
+}
+
+static int find_names(struct sockets *sockets, struct error *error)
+{
+    const int failed = names_open(NULL, &sockets->names, error);
+    if (failed)
+        return failed;
+    if (ask_names(sockets) != 0)
+        return error_set(error, ENOMEM, "no memory for names");
+    names_wait(sockets->names, NAMES_PATIENCE);
+    return 0;
+}
+
+const char *sockets_remote_name(const struct sockets *sockets, const struct socket_entry *entry)
+{
+    const struct address address = socket_remote(entry);
+    return sockets->names && has_peer(entry) ? names_find(sockets->names, &address) : NULL;
+}
+
 /* ---- all of it ---- */
 
 static int list_sockets(struct sockets *sockets, struct error *error)
@@ -256,13 +302,12 @@ static int list_sockets(struct sockets *sockets, struct error *error)
     return grown(&sockets->list, sockets, error); /* what may have come at the end */
 }
 
-int sockets_gather(struct sockets *sockets, struct error *error)
+static int gather_owners(struct sockets *sockets, struct error *error)
 {
-    int failed = list_sockets(sockets, error);
     const bool processes = !sockets->options->no_processes || needs_owners(sockets);
-    if (failed || sockets->show || !processes || diag_tape_is_read(sockets->tape))
-        return failed;
-    failed = find_owners(sockets, error);
+    if (!processes || diag_tape_is_read(sockets->tape))
+        return 0;
+    const int failed = find_owners(sockets, error);
     if (failed)
         return failed;
     if (needs_owners(sockets))
@@ -272,10 +317,22 @@ int sockets_gather(struct sockets *sockets, struct error *error)
     return 0;
 }
 
+int sockets_gather(struct sockets *sockets, struct error *error)
+{
+    int failed = list_sockets(sockets, error);
+    if (failed || sockets->show)
+        return failed;
+    failed = gather_owners(sockets, error);
+    if (!failed && sockets->options->resolve)
+        failed = find_names(sockets, error);
+    return failed;
+}
+
 void sockets_release(struct sockets *sockets)
 {
     for (size_t i = 0; i < sockets->space_capacity; i++)
         exposure_map_free(sockets->spaces[i].map);
+    names_close(sockets->names);
     free(sockets->spaces);
     free(sockets->order);
     if (sockets->has_owners)

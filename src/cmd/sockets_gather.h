@@ -6,6 +6,7 @@
 #include "local/diag_tape.h"
 #include "local/exposure.h"
 #include "local/filter.h"
+#include "local/names.h"
 #include "local/owner.h"
 #include "local/spaces.h"
 
@@ -47,7 +48,8 @@ struct sockets {
     size_t space_capacity;
     uint32_t *order; /* indices into list.entries, in the order of showing; NULL: as they are */
     struct owners owners;
-    bool has_owners; /* they were looked for */
+    bool has_owners;     /* they were looked for */
+    struct names *names; /* of peers; NULL: not asked for */
 
     size_t checked; /* of the list: these are taken already */
     bool incomplete;
@@ -70,6 +72,9 @@ const struct process *sockets_holder(const struct sockets *sockets,
 /* The same of the other end of a Unix socket. */
 const struct process *sockets_peer_holder(const struct sockets *sockets,
                                           const struct socket_entry *entry);
+
+/* The other end's name; NULL: it was not asked for, or has none. */
+const char *sockets_remote_name(const struct sockets *sockets, const struct socket_entry *entry);
 
 enum exposure sockets_exposure(const struct sockets *sockets, const struct socket_entry *entry,
                                char interface[static 16]);

@@ -158,6 +158,7 @@ static void add_ends(struct buffer *buffer, const struct sockets *sockets,
         add_truth(buffer, "dual_stack", !entry->v6only);
     if (entry->remote != 0 || entry->remote_port != 0) {
         add_address(buffer, "remote_address", sockets, entry, socket_remote(entry));
+        add_known_text(buffer, "remote_name", sockets_remote_name(sockets, entry));
         if (entry->kind != SOCKET_RAW)
             add_number(buffer, "remote_port", entry->remote_port);
     }

@@ -54,17 +54,13 @@ int sockets_order_parse(const char *text, struct sockets_order *ret_order, struc
                         nearest.word);
 }
 
-/* What is compared of a socket, found once for each. */
-struct item {
-    uint32_t index;
-    uint8_t listening, exposure;
-    pid_t pid; /* 0: nobody is known */
-    const char *name;
-};
-
+/* What is compared besides the entries, found once for each: by index into them. There may be very
+ * many, so that what is not needed is not there. */
 struct sorting {
-    const struct sockets *sockets;
+    const struct socket_entry *entries;
     struct sockets_order order;
+    uint8_t *reach;                 /* 0: it does not listen; the higher the more exposed */
+    const struct process **holders; /* NULL: not compared */
 };
 
 static int compare_numbers(uint64_t one, uint64_t other)
@@ -94,20 +90,12 @@ static int compare_paths(const char *one, const char *other)
     return strcmp(one, other);
 }
 
-/* The most exposed first; of those that do not listen no one is. */
-static int compare_exposures(const struct item *one, const struct item *other)
+static int compare_usual(const struct sorting *sorting, uint32_t one, uint32_t other)
 {
-    if (one->listening != other->listening)
-        return one->listening ? -1 : 1;
-    return compare_numbers(other->exposure, one->exposure);
-}
-
-static int compare_usual(const struct item *one, const struct socket_entry *a,
-                         const struct item *other, const struct socket_entry *b)
-{
+    const struct socket_entry *a = &sorting->entries[one], *b = &sorting->entries[other];
     int order = compare_numbers(a->space, b->space);
     if (order == 0)
-        order = compare_exposures(one, other);
+        order = compare_numbers(sorting->reach[other], sorting->reach[one]);
     if (order == 0)
         order = compare_numbers(a->family == ADDRESS_NONE, b->family == ADDRESS_NONE);
     if (order == 0)
@@ -123,29 +111,35 @@ static int compare_usual(const struct item *one, const struct socket_entry *a,
     return order ? order : compare_numbers(a->inode, b->inode);
 }
 
-static int compare_names(const struct item *one, const struct item *other)
+/* Those of whom nobody is known come last by name, and first by number. */
+static int compare_names(const struct process *one, const struct process *other)
 {
-    if (!one->name || !other->name)
-        return (other->name != NULL) - (one->name != NULL);
+    if (!one || !other)
+        return (other != NULL) - (one != NULL);
     return strcmp(one->name, other->name);
 }
 
-static int compare_by_key(enum key key, const struct item *one, const struct socket_entry *a,
-                          const struct item *other, const struct socket_entry *b)
+static int compare_pids(const struct process *one, const struct process *other)
 {
-    switch (key) {
+    return compare_numbers(one ? (uint64_t)one->pid : 0, other ? (uint64_t)other->pid : 0);
+}
+
+static int compare_by_key(const struct sorting *sorting, uint32_t one, uint32_t other)
+{
+    const struct socket_entry *a = &sorting->entries[one], *b = &sorting->entries[other];
+    switch ((enum key)sorting->order.key) {
     case KEY_PORT:
         return compare_numbers(a->local_port, b->local_port);
     case KEY_PROCESS:
-        return compare_names(one, other);
+        return compare_names(sorting->holders[one], sorting->holders[other]);
     case KEY_PID:
-        return compare_numbers((uint64_t)one->pid, (uint64_t)other->pid);
+        return compare_pids(sorting->holders[one], sorting->holders[other]);
     case KEY_STATE:
         return strcmp(socket_state_name(a->state), socket_state_name(b->state));
     case KEY_PEER:
         return compare_peers(a, b);
     case KEY_EXPOSURE:
-        return compare_exposures(one, other);
+        return compare_numbers(sorting->reach[other], sorting->reach[one]);
     case KEY_RECEIVE:
         return compare_numbers(a->receive_queue, b->receive_queue);
     case KEY_SEND:
@@ -160,48 +154,46 @@ static int compare_by_key(enum key key, const struct item *one, const struct soc
 static int compare(const void *one, const void *other, void *user)
 {
     const struct sorting *sorting = user;
-    const struct item *a = one, *b = other;
-    const struct socket_entry *entries = sorting->sockets->list.entries;
-    const int order =
-        compare_by_key((enum key)sorting->order.key, a, &entries[a->index], b, &entries[b->index]);
+    const uint32_t a = *(const uint32_t *)one, b = *(const uint32_t *)other;
+    const int order = compare_by_key(sorting, a, b);
     if (order)
         return sorting->order.reversed ? -order : order;
-    return compare_usual(a, &entries[a->index], b, &entries[b->index]);
+    return compare_usual(sorting, a, b);
 }
 
-static struct item item_of(const struct sockets *sockets, size_t index)
+static void look_at(struct sorting *sorting, const struct sockets *sockets, size_t index)
 {
     const struct socket_entry *entry = &sockets->list.entries[index];
-    struct item item = {.index = (uint32_t)index, .listening = sockets_is_listening(entry)};
     char interface[16];
     size_t others;
-    if (item.listening)
-        item.exposure = (uint8_t)sockets_exposure(sockets, entry, interface);
-    const struct process *process = sockets_holder(sockets, entry, &others);
-    if (process) {
-        item.pid = process->pid;
-        item.name = process->name;
-    }
-    return item;
+    if (sockets_is_listening(entry))
+        sorting->reach[index] = (uint8_t)(sockets_exposure(sockets, entry, interface) + 1);
+    if (sorting->holders)
+        sorting->holders[index] = sockets_holder(sockets, entry, &others);
 }
 
 int sockets_sort(struct sockets *sockets, const struct sockets_order *order, struct error *error)
 {
-    const size_t count = sockets->list.count;
-    struct sorting sorting = {sockets, *order};
-    struct item *items = calloc(count ? count : 1, sizeof(*items));
-    uint32_t *indices = calloc(count ? count : 1, sizeof(*indices));
-    if (!items || !indices) {
-        free(items);
+    const size_t count = sockets->list.count, room = count ? count : 1;
+    const bool by_holder = order->key == KEY_PROCESS || order->key == KEY_PID;
+    struct sorting sorting = {.entries = sockets->list.entries, .order = *order};
+    uint32_t *indices = calloc(room, sizeof(*indices));
+    sorting.reach = calloc(room, sizeof(*sorting.reach));
+    if (by_holder)
+        sorting.holders = calloc(room, sizeof(const struct process *));
+    const bool complete = indices && sorting.reach && (!by_holder || sorting.holders);
+    for (size_t i = 0; complete && i < count; i++) {
+        look_at(&sorting, sockets, i);
+        indices[i] = (uint32_t)i;
+    }
+    if (complete)
+        qsort_r(indices, count, sizeof(*indices), compare, &sorting);
+    free(sorting.reach);
+    free(sorting.holders);
+    if (!complete) {
         free(indices);
         return error_set(error, ENOMEM, "no memory for sorting %zu sockets", count);
     }
-    for (size_t i = 0; i < count; i++)
-        items[i] = item_of(sockets, i);
-    qsort_r(items, count, sizeof(*items), compare, &sorting);
-    for (size_t i = 0; i < count; i++)
-        indices[i] = items[i].index;
-    free(items);
     free(sockets->order);
     sockets->order = indices;
     return 0;

@@ -11,7 +11,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define MANY_BYTES ((size_t)512 << 10)
+#define MANY_BYTES ((size_t)128 << 10)
 #define MINIMUM_WIDTH 12 /* of a column that is cut */
 #define GAP 2            /* blanks between columns */
 #define WRITE_SIZE ((size_t)64 << 10)

@@ -236,7 +236,11 @@ void sockets_add_remote(struct buffer *buffer, const struct sockets *sockets,
         }
         return;
     }
-    sockets_remote_address(sockets, entry, address);
+    const char *name = sockets_remote_name(sockets, entry);
+    if (name)
+        snprintf(address, sizeof(address), "%s", name);
+    else
+        sockets_remote_address(sockets, entry, address);
     if (entry->remote == 0 && entry->remote_port == 0)
         buffer_add_text(buffer, "*");
     else if (entry->kind == SOCKET_RAW)

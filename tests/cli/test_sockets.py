@@ -302,6 +302,32 @@ class Connections(Sockets):
         server.close()
 
 
+@unittest.skipUnless(ROOT, "not root: no /etc/hosts of the test's own")
+class Names(Sockets):
+    def with_hosts(self, hosts, *words):
+        """The list on a machine with this /etc/hosts, and a name server that is not there."""
+        folder = self.keep(tempfile.TemporaryDirectory(prefix="porthole-"))
+        for name, text in ("hosts", hosts), ("resolv.conf", "nameserver 127.0.0.1\n"):
+            pathlib.Path(folder, name).write_text(text, encoding="ascii")
+        script = 'for file in hosts resolv.conf; do mount --bind "$0/$file" /etc/$file; done; exec "$@"'
+        done = subprocess.run(["unshare", "--mount", "sh", "-ec", script, folder, PROGRAM, "sockets", *words],
+                              capture_output=True, text=True, check=False)  # fmt: skip
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout
+
+    def test_peers_have_names_where_they_are_known(self):
+        listener, client, _ = self.connect()
+        self.connect("::1")
+        words = ["-r", "--established", "tcp"]
+        shown = self.with_hosts("127.0.0.1 here.example h\n", *words)
+        self.assertRegex(shown, rf" 127\.0\.0\.1:{port_of(client)} +here\.example:{port_of(listener)} ")
+        self.assertRegex(shown, r" \[::1\]:\d+ +\[::1\]:\d+ ")
+        told = records.parse(self.with_hosts("127.0.0.1 here.example\n", "--json", *words))
+        names = {record["remote_address"]: record.get("remote_name") for record in told}
+        self.assertEqual(names, {"127.0.0.1": "here.example", "::1": None})
+        self.assertNotIn("here.example", self.with_hosts("127.0.0.1 here.example\n", *words[1:]))
+
+
 class Details(Sockets):
     def test_verbose_tells_of_processes(self):
         program = self.process(LISTENER, "teller")
