@@ -13,8 +13,14 @@ struct socket_channel {
     struct channel channel;
     struct watch watch;
     struct loop *loop;
-    bool local; /* a Unix socket: what is written is there */
 };
+
+static int option_of(int fd, int option)
+{
+    int value = 0;
+    socklen_t length = sizeof(value);
+    return getsockopt(fd, SOL_SOCKET, option, &value, &length) < 0 ? -1 : value;
+}
 
 static ssize_t socket_read(struct channel *channel, void *bytes, size_t size)
 {
@@ -51,7 +57,7 @@ static size_t socket_unsent(const struct channel *channel)
 {
     const struct socket_channel *self = (const struct socket_channel *)channel;
     int bytes = 0;
-    if (self->local)
+    if (option_of(self->watch.fd, SO_DOMAIN) == AF_UNIX) /* what is written is there */
         return 0;
     return ioctl(self->watch.fd, SIOCOUTQ, &bytes) < 0 || bytes < 0 ? 0 : (size_t)bytes;
 }
@@ -87,13 +93,6 @@ static void socket_ready(struct watch *watch, uint32_t events)
     channel->ready(channel, channel->user);
 }
 
-static int option_of(int fd, int option)
-{
-    int value = 0;
-    socklen_t length = sizeof(value);
-    return getsockopt(fd, SOL_SOCKET, option, &value, &length) < 0 ? -1 : value;
-}
-
 static int make_non_blocking(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -112,7 +111,6 @@ static int socket_channel_new(struct loop *loop, int fd, struct watch *watched,
     if (!failed) {
         bool messages = option_of(fd, SO_TYPE) != SOCK_STREAM;
         self->loop = loop;
-        self->local = option_of(fd, SO_DOMAIN) == AF_UNIX;
         self->watch = (struct watch){.fd = fd, .ready = socket_ready};
         self->channel = (struct channel){.class = &socket_class,
                                          .readable = true,

@@ -39,7 +39,8 @@ enum dial_event {
 struct dial; /* freed by itself after done(), or by dial_cancel() */
 
 struct dial_calls {
-    /* May be NULL. `channel` is set with DIAL_SECURED, for channel_tls_describe(). */
+    /* May be NULL; may not cancel the dial. `channel` is set with DIAL_SECURED, for
+     * channel_tls_describe(). */
     void (*tell)(void *user, enum dial_event event, const struct peer *peer,
                  const struct channel *channel, const struct error *error);
     /* Once, last, from the loop: `channel` is the caller's, or NULL with an error (of the address

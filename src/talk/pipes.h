@@ -17,7 +17,6 @@ struct pipes {
     char *buffer; /* PIPES_BUFFER_SIZE bytes, for whoever is running */
     struct pipe_ends free[64];
     size_t free_count;
-    size_t size; /* of a pipe, in bytes: what the kernel granted to the first */
 };
 
 int pipes_init(struct pipes *pipes); /* 0 or -ENOMEM */

@@ -31,7 +31,7 @@
 #include <cmocka.h>
 
 #define MEMBER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
-#define SCENE_PATIENCE (30 * NANOSECONDS_PER_SECOND) /* after which a test has failed */
+#define SCENE_PATIENCE (20 * NANOSECONDS_PER_SECOND) /* after which a test has failed */
 #define SCENE_ROOM ((size_t)1 << 17)
 
 static inline size_t open_descriptors(void)
@@ -221,6 +221,8 @@ static inline void tcp_pair(int fds[2])
     assert_int_equal(connect(fds[0], (struct sockaddr *)&address, length), 0);
     fds[1] = accept4(ear, NULL, NULL, SOCK_CLOEXEC);
     assert_true(fds[1] >= 0);
+    for (int i = 0; i < 2; i++)
+        setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     close(ear);
 }
 

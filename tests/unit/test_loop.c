@@ -512,6 +512,53 @@ static void edges_are_told_once(void **state)
     loop_free(reader.loop);
 }
 
+struct heir {
+    struct loop *loop;
+    struct watch old, new, other;
+    unsigned calls;
+};
+
+static void disinherit(struct watch *watch, uint32_t events)
+{
+    struct heir *heir = MEMBER(watch, struct heir, other);
+    (void)events;
+    assert_int_equal(loop_rewatch(heir->loop, &heir->old, &heir->new, EPOLLIN), 0);
+    loop_unwatch(heir->loop, watch);
+}
+
+static void inherit(struct watch *watch, uint32_t events)
+{
+    struct heir *heir = MEMBER(watch, struct heir, new);
+    assert_true(events & EPOLLIN);
+    heir->calls++;
+    loop_unwatch(heir->loop, watch);
+}
+
+static void must_not_be_called(struct watch *watch, uint32_t events)
+{
+    (void)watch;
+    (void)events;
+    fail_msg("a watch that is none any more was called");
+}
+
+/* The event of the former watch is in the batch; the new one is told of it. */
+static void descriptors_change_their_watch(void **state)
+{
+    struct heir heir = {
+        .old.ready = must_not_be_called, .new.ready = inherit, .other.ready = disinherit};
+    (void)state;
+    heir.loop = new_loop();
+    heir.other.fd = eventfd(1, EFD_CLOEXEC);
+    heir.old.fd = heir.new.fd = eventfd(1, EFD_CLOEXEC);
+    assert_int_equal(loop_watch(heir.loop, &heir.other, EPOLLIN), 0);
+    assert_int_equal(loop_watch(heir.loop, &heir.old, EPOLLIN), 0);
+    assert_int_equal(loop_run(heir.loop), 0);
+    assert_int_equal(heir.calls, 1);
+    close(heir.other.fd);
+    close(heir.old.fd);
+    loop_free(heir.loop);
+}
+
 /* ---- signals ---- */
 
 struct signals {
@@ -586,6 +633,7 @@ int main(void)
         cmocka_unit_test(stopped_events_are_forgotten_with_their_watch),
         cmocka_unit_test(regular_files_are_not_watched),
         cmocka_unit_test(edges_are_told_once),
+        cmocka_unit_test(descriptors_change_their_watch),
         cmocka_unit_test(signals_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,7 +50,7 @@ static void slow_sides(void **state)
     (void)state;
     for (enum side_kind first = 0; first < SIDE_KINDS; first++)
         for (enum side_kind second = 0; second < SIDE_KINDS; second++)
-            carry(first, second, 9000, 5000, true, 1, (first + second) % 2);
+            carry(first, second, 5000, 1500, true, 1, (first + second) % 2);
 }
 
 /* Chunks that fill neither buffers nor pages. */
@@ -84,6 +84,25 @@ static void one_slow_reader(void **state)
             scene_free(&scene, true);
         }
     }
+}
+
+/* Pipes of our own cannot be had: the bytes are copied. */
+static void without_descriptors(void **state)
+{
+    struct scene scene;
+    struct rlimit before, none;
+    (void)state;
+    scene_new(&scene);
+    scene_sides(&scene, SIDE_TCP, TOTAL, SIDE_UNIX, TOTAL, false);
+    scene_pair(&scene);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 3; /* those that are open stay so */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    scene_run(&scene);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(scene.outcome, PAIR_ENDED);
+    scene_free(&scene, true);
 }
 
 static void many_at_once(void **state)
@@ -365,6 +384,7 @@ int main(int count, char **words)
         cmocka_unit_test(slow_sides),
         cmocka_unit_test(odd_chunks),
         cmocka_unit_test(one_slow_reader),
+        cmocka_unit_test(without_descriptors),
         cmocka_unit_test(many_at_once),
         cmocka_unit_test(conversion_may_grow),
         cmocka_unit_test(conversion_may_swallow),

@@ -276,7 +276,7 @@ static void standard_output_may_break(void **state)
 
 static void waiting_costs_nothing(void **state)
 {
-    const uint64_t pause = 80 * NANOSECONDS_PER_MILLISECOND;
+    const uint64_t pause = 50 * NANOSECONDS_PER_MILLISECOND;
     (void)state;
     for (enum side_kind first = 0; first < SIDE_KINDS; first++) {
         for (enum side_kind second = 0; second < SIDE_FILES; second++) {
@@ -287,7 +287,7 @@ static void waiting_costs_nothing(void **state)
             scene.sides[1].dumb = scene.sides[1].deaf = true;
             scene_sides(&scene, first, 20 * TOTAL, second, 100, first % 2);
             scene_pair(&scene);
-            scene_run_for(&scene, 60 * NANOSECONDS_PER_MILLISECOND);
+            scene_run_for(&scene, 30 * NANOSECONDS_PER_MILLISECOND);
             uint64_t used = scene_run_for(&scene, pause);
             if (used > pause / 2)
                 fail_msg("%d to %d spins: %llu ns", first, second, (unsigned long long)used);
@@ -299,7 +299,7 @@ static void waiting_costs_nothing(void **state)
 /* Both have ended in one direction, one is at its end altogether. */
 static void half_closed_costs_nothing(void **state)
 {
-    const uint64_t pause = 80 * NANOSECONDS_PER_MILLISECOND;
+    const uint64_t pause = 50 * NANOSECONDS_PER_MILLISECOND;
     (void)state;
     for (enum side_kind first = 0; first < SIDE_KINDS; first++) {
         for (enum side_kind second = 0; second < SIDE_FILES; second++) {
@@ -470,7 +470,7 @@ static void over_is_over(void **state)
     assert_int_equal(scene.outcome, PAIR_IDLE);
     scene.sides[0].dumb = false;
     loop_defer(scene.loop, &scene.sides[0].task);
-    scene_run_for(&scene, 60 * NANOSECONDS_PER_MILLISECOND);
+    scene_run_for(&scene, 30 * NANOSECONDS_PER_MILLISECOND);
     assert_int_equal(scene.ends, 1);
     scene_free(&scene, true);
 }
