@@ -250,6 +250,7 @@ static int show_sockets(const struct netstat_options *options, bool first, struc
     /* What follows is text of strangers: names of processes, paths, hosts' names. */
     if (!options->continuous)
         confine_lightly(0, NULL);
+    netstat_sockets_resolve(&sockets);
     netstat_sockets_print(&sockets);
     netstat_sockets_release(&sockets);
     return 0;

@@ -5,9 +5,11 @@
 #include "net/service.h"
 
 #include <netdb.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
+#define NAMES_PATIENCE UINT64_C(2000000000) /* nanoseconds */
 #define EPHEMERAL 32768 /* from here on ports are given to clients, and a name would mislead */
 
 static bool service_of(const struct socket_entry *entry, uint16_t number,
@@ -57,33 +59,50 @@ static void port_text(const struct netstat_options *options, const struct socket
 
 /* Of an IPv6 socket that talks IPv4 only one end may be an IPv4 address: the other one is not set.
  */
-static struct address end_address(const struct socket_entry *entry, bool remote)
+struct address netstat_end_address(const struct socket_entry *entry, bool remote)
 {
     struct address address = remote ? socket_remote(entry) : socket_local(entry);
     const bool unset = address.value == 0 && (remote || entry->remote != 0);
     if (entry->mapped && unset)
         address.family = ADDRESS_IPV6;
-    address.scope = 0; /* it is not told of, here */
     return address;
 }
 
-static void host_text(const struct netstat_options *options, const struct address *address,
-                      char *text, size_t size)
+bool netstat_resolves(const struct netstat_options *options)
 {
-    char number[ADDRESS_TEXT_SIZE];
-    const bool by_name = !options->numeric && !options->numeric_hosts;
-    if (by_name && address->value == 0)
-        snprintf(text, size, "%s", address->family == ADDRESS_IPV6 ? "[::]" : "0.0.0.0");
-    else
-        snprintf(text, size, "%s", address_format(address, number));
+    return !options->numeric && !options->numeric_hosts;
 }
 
-const char *netstat_end(const struct netstat_options *options, const struct socket_entry *entry,
-                        bool remote, char text[static NETSTAT_END_SIZE])
+struct names *netstat_names_ask(const struct netstat_options *options,
+                                const struct address *addresses, size_t count)
 {
-    char host[NETSTAT_END_SIZE - 128], port[SERVICE_NAME_SIZE];
-    const struct address address = end_address(entry, remote);
-    host_text(options, &address, host, sizeof(host));
+    struct names *names = NULL;
+    if (!netstat_resolves(options) || count == 0 || names_open(NULL, &names, NULL) != 0)
+        return NULL;
+    if (names_ask(names, addresses, count) == 0)
+        names_wait(names, NAMES_PATIENCE);
+    return names;
+}
+
+const char *netstat_host(const struct netstat_options *options, const struct names *names,
+                         const struct address *address, char text[static NETSTAT_HOST_SIZE])
+{
+    char number[ADDRESS_TEXT_SIZE];
+    struct address plain = {.value = address->value, .family = address->family};
+    const char *name = names && plain.value != 0 ? names_find(names, &plain) : NULL;
+    if (!name && plain.value == 0 && plain.family == ADDRESS_IPV6 && netstat_resolves(options))
+        name = "[::]";
+    snprintf(text, NETSTAT_HOST_SIZE, "%s", name ? name : address_format(&plain, number));
+    return text;
+}
+
+const char *netstat_end(const struct netstat_options *options, const struct names *names,
+                        const struct socket_entry *entry, bool remote,
+                        char text[static NETSTAT_END_SIZE])
+{
+    char host[NETSTAT_HOST_SIZE], port[SERVICE_NAME_SIZE];
+    const struct address address = netstat_end_address(entry, remote);
+    netstat_host(options, names, &address, host);
     port_text(options, entry, remote ? entry->remote_port : entry->local_port, port, sizeof(port));
     const size_t port_length = strlen(port) + 1;
     size_t most = sizeof(host);

@@ -68,8 +68,8 @@ static void print_internet(const struct netstat_sockets *sockets, const struct s
     /* A listener's send queue is how many may wait, which netstat never told. */
     const uint32_t sending = entry->state == SOCKET_LISTEN ? 0 : entry->send_queue;
     printf("%-4s  %6u %6u %-23s %-23s %-11s", protocol_text(entry), entry->receive_queue, sending,
-           netstat_end(options, entry, false, local), netstat_end(options, entry, true, remote),
-           state_text(entry, state));
+           netstat_end(options, sockets->names, entry, false, local),
+           netstat_end(options, sockets->names, entry, true, remote), state_text(entry, state));
     const char *program;
     const struct process *holder = netstat_sockets_holder(sockets, entry, &program);
     if (options->extend) {

@@ -1,6 +1,7 @@
 /* netstat's lists of sockets: gathering them and who holds them. How they look is in
  * netstat_print.c. */
 #include "cmd/netstat_sockets.h"
+#include "cmd/netstat_names.h"
 
 #include "base/text.h"
 #include "local/diag.h"
@@ -269,8 +270,26 @@ int netstat_sockets_gather(const struct netstat_options *options, struct netstat
     return failed;
 }
 
+void netstat_sockets_resolve(struct netstat_sockets *sockets)
+{
+    const struct socket_list *list = &sockets->internet;
+    if (!netstat_resolves(sockets->options) || list->count == 0)
+        return;
+    struct address *addresses = calloc(list->count, 2 * sizeof(*addresses));
+    size_t count = 0;
+    for (size_t i = 0; addresses && i < 2 * list->count; i++) {
+        const struct address address = netstat_end_address(&list->entries[i / 2], i % 2 == 1);
+        if (address.value != 0)
+            addresses[count++] = address;
+    }
+    if (addresses)
+        sockets->names = netstat_names_ask(sockets->options, addresses, count);
+    free(addresses);
+}
+
 void netstat_sockets_release(struct netstat_sockets *sockets)
 {
+    names_close(sockets->names);
     owners_release(&sockets->owners);
     free(sockets->programs);
     free(sockets->peers);

@@ -4,6 +4,7 @@
 #include "cmd/netstat.h"
 
 #include "local/diag.h"
+#include "local/names.h"
 #include "local/owner.h"
 #include "local/socket.h"
 
@@ -14,6 +15,7 @@ struct netstat_sockets {
     const struct netstat_options *options;
     struct socket_list internet, local; /* `local`: all Unix sockets there are */
     struct owners owners;
+    struct names *names;                     /* of the addresses; NULL: they are told as numbers */
     char (*programs)[NETSTAT_PROGRAM_WIDTH]; /* of each of the owners' processes, "1234/nginx" */
     size_t peer_count; /* inodes of what Unix sockets are connected to, sorted */
     uint32_t *peers;
@@ -24,6 +26,8 @@ struct netstat_sockets {
 /* Returns 0 or -errno with an error. */
 int netstat_sockets_gather(const struct netstat_options *options, struct netstat_sockets *sockets,
                            struct error *error);
+/* Asks for the names of their addresses, where these are wanted. Without memory there are none. */
+void netstat_sockets_resolve(struct netstat_sockets *sockets);
 void netstat_sockets_release(struct netstat_sockets *sockets);
 
 /* Are there Internet sockets among what was asked for, or Unix's? */

@@ -1,5 +1,6 @@
 /* netstat -r and -g: routes and multicast groups. */
 #include "cmd/netstat_tables.h"
+#include "cmd/netstat_names.h"
 
 #include "base/file.h"
 #include "base/text.h"
@@ -9,9 +10,11 @@
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LIMIT ((size_t)1 << 26) /* bytes of a file of groups */
+#define IPV4_WIDTH 15           /* of an IPv4 address */
 #define NAME_SIZE (4 * IF_NAMESIZE + 1)
 
 /* ---- routes ---- */
@@ -21,6 +24,7 @@ struct route_table {
     const struct netstat_options *options;
     struct net_route_list routes;
     struct net_interface_list interfaces;
+    struct names *names; /* of gateways and of single hosts */
 };
 
 static const struct net_interface *route_interface(const struct route_table *table,
@@ -54,13 +58,6 @@ static void ipv4_flags(const struct net_route *route, char text[static 8])
              route->bits == 32 ? "H" : "");
 }
 
-static const char *address_text(const struct address *address, char text[static ADDRESS_TEXT_SIZE])
-{
-    const struct address plain = {.value = address->value,
-                                  .family = address->family ? address->family : ADDRESS_IPV4};
-    return address_format(&plain, text);
-}
-
 /* The middle of a line, "MSS Window irtt" or "Metric Ref Use". */
 static void print_ipv4_figures(const struct route_table *table, const struct net_route *route,
                                const char *name)
@@ -81,20 +78,53 @@ static void print_ipv4_figures(const struct route_table *table, const struct net
                route->uses, name, mss, route->window, route->rtt_ms);
 }
 
+/* Names of networks are nobody's to look up: only those of hosts are asked for. */
+static const char *host_text(const struct route_table *table, const struct address *address,
+                             bool is_name, char text[static NETSTAT_HOST_SIZE])
+{
+    const struct address known = {.value = address->value,
+                                  .family = address->family ? address->family : ADDRESS_IPV4};
+    netstat_host(table->options, is_name ? table->names : NULL, &known, text);
+    if (!table->options->wide && known.family == ADDRESS_IPV4)
+        text[IPV4_WIDTH] = '\0';
+    return text;
+}
+
+static bool is_host(const struct net_route *route)
+{
+    return route->bits == address_bits(&route->destination);
+}
+
 static void print_ipv4_route(const struct route_table *table, const struct net_route *route)
 {
-    char destination[ADDRESS_TEXT_SIZE], gateway[ADDRESS_TEXT_SIZE], mask[ADDRESS_TEXT_SIZE];
+    char destination[NETSTAT_HOST_SIZE], gateway[NETSTAT_HOST_SIZE], mask[ADDRESS_TEXT_SIZE];
     char flags[8], name[NAME_SIZE];
     const struct address bits = {
         .family = ADDRESS_IPV4,
         .value = route->bits ? (UINT32_MAX << (32 - route->bits)) & UINT32_MAX : 0};
-    const bool by_name = !table->options->numeric && !table->options->numeric_hosts;
     ipv4_flags(route, flags);
     printf("%-15s %-15s %-15s %-5s ",
-           by_name && route->bits == 0 ? "default" : address_text(&route->destination, destination),
-           is_reject(route) ? "-" : address_text(&route->gateway, gateway),
-           address_text(&bits, mask), flags);
+           netstat_resolves(table->options) && route->bits == 0
+               ? "default"
+               : host_text(table, &route->destination, is_host(route), destination),
+           is_reject(route) ? "-" : host_text(table, &route->gateway, true, gateway),
+           address_format(&bits, mask), flags);
     print_ipv4_figures(table, route, interface_text(table, route, name));
+}
+
+static void resolve(struct route_table *table)
+{
+    const struct net_route_list *routes = &table->routes;
+    struct address *addresses = calloc(routes->count ? routes->count : 1, 2 * sizeof(*addresses));
+    size_t count = 0;
+    for (size_t i = 0; addresses && i < routes->count; i++) {
+        if (routes->items[i].gateway.value != 0)
+            addresses[count++] = routes->items[i].gateway;
+        if (is_host(&routes->items[i]))
+            addresses[count++] = routes->items[i].destination;
+    }
+    table->names = addresses ? netstat_names_ask(table->options, addresses, count) : NULL;
+    free(addresses);
 }
 
 static void print_ipv4_routes(const struct route_table *table)
@@ -149,18 +179,12 @@ static void ipv6_flags(const struct route_table *table, const struct net_route *
 static void print_ipv6_route(const struct route_table *table, const struct net_route *route)
 {
     const struct address none = {.family = ADDRESS_IPV6};
-    const struct address *gateway = route->gateway.family == ADDRESS_NONE ? &none : &route->gateway;
-    const bool by_name = !table->options->numeric && !table->options->numeric_hosts;
-    char destination[ADDRESS_TEXT_SIZE + 8], hop[ADDRESS_TEXT_SIZE];
-    char flags[8], name[NAME_SIZE];
-    address_text(&route->destination, destination);
-    if (by_name && route->destination.value == 0)
-        snprintf(destination, sizeof(destination), "[::]");
-    const size_t length = strlen(destination);
-    snprintf(destination + length, sizeof(destination) - length, "/%u", route->bits);
+    char destination[NETSTAT_HOST_SIZE + 8], hop[NETSTAT_HOST_SIZE], flags[8], name[NAME_SIZE];
+    host_text(table, &route->destination, is_host(route), destination);
+    snprintf(destination + strlen(destination), 8, "/%u", route->bits);
     ipv6_flags(table, route, flags);
     printf("%-30s %-26s %-4s %-3d %-1u %6u %s\n", destination,
-           by_name && gateway->value == 0 ? "[::]" : address_text(gateway, hop), flags,
+           host_text(table, route->gateway.family ? &route->gateway : &none, true, hop), flags,
            (int)route->metric, route->references, route->uses, interface_text(table, route, name));
 }
 
@@ -172,22 +196,29 @@ static void print_ipv6_routes(const struct route_table *table)
         print_ipv6_route(table, &table->routes.items[i]);
 }
 
+static int print_routes(struct route_table *table, enum address_family family, struct error *error)
+{
+    const int failed = net_routes_list(family, &table->routes, error);
+    if (failed)
+        return failed;
+    resolve(table);
+    if (family == ADDRESS_IPV4)
+        print_ipv4_routes(table);
+    else
+        print_ipv6_routes(table);
+    names_close(table->names);
+    net_routes_release(&table->routes);
+    return 0;
+}
+
 int netstat_routes(const struct netstat_options *options, struct error *error)
 {
     struct route_table table = {.options = options};
     int failed = net_interfaces_list(&table.interfaces, error);
-    if (!failed && (options->ipv4 || !options->ipv6)) {
-        failed = net_routes_list(ADDRESS_IPV4, &table.routes, error);
-        if (!failed)
-            print_ipv4_routes(&table);
-        net_routes_release(&table.routes);
-    }
-    if (!failed && options->ipv6) {
-        failed = net_routes_list(ADDRESS_IPV6, &table.routes, error);
-        if (!failed)
-            print_ipv6_routes(&table);
-        net_routes_release(&table.routes);
-    }
+    if (!failed && (options->ipv4 || !options->ipv6))
+        failed = print_routes(&table, ADDRESS_IPV4, error);
+    if (!failed && options->ipv6)
+        failed = print_routes(&table, ADDRESS_IPV6, error);
     net_interfaces_release(&table.interfaces);
     return failed;
 }
