@@ -257,7 +257,7 @@ static bool signalled(void *user, int number)
         return false;
     relay->draining = true;
     listener_close(relay->listener);
-    if (!relay->open)
+    if (!relay->open || relay->from.kind == ENDPOINT_UDP) /* whose clients have no end */
         talk_stop(talk, EXIT_DONE);
     else
         talk_say(talk, "No more clients; waiting for %llu to end", (unsigned long long)relay->open);
@@ -367,6 +367,11 @@ static int relay_run(const struct command *command, struct relay *relay, char **
         command_complain(command, &error);
         return EXIT_USAGE;
     }
+    if (relay->options.client_authorities &&
+        (relay->from.kind != ENDPOINT_TLS || relay->to.kind != ENDPOINT_TLS)) {
+        command_warn(command, "--client-ca is for TLS on both sides: --ca does it here");
+        return EXIT_USAGE;
+    }
     int status = talk_begin(talk, command, &relay->options,
                             (relay->from.kind == ENDPOINT_TLS ? TALK_TLS_SERVER : 0u) |
                                 (relay->to.kind == ENDPOINT_TLS ? TALK_TLS_CLIENT : 0u));
@@ -409,6 +414,14 @@ static const struct option options_table[] = {
      .kind = OPTION_DURATION,
      .offset = offsetof(struct talk_options, drain),
      .maximum = 86400 * NANOSECONDS_PER_SECOND},
+    {.names = "--client-ca",
+     .argument = "FILE",
+     .help =
+         "with TLS on both sides: ask clients for a certificate of an authority in this PEM file; "
+         "--ca is for the target then, --cert for clients",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct talk_options, client_authorities),
+     .words = "@file"},
     OPTION_END,
 };
 

@@ -20,6 +20,7 @@ struct talk_options {
 
     /* TLS */
     bool insecure;
+    const char *client_authorities; /* of whom clients must show a certificate */
     const char *authorities, *certificate, *key, *server_name, *alpn;
 
     /* connecting */

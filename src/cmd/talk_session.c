@@ -279,10 +279,15 @@ static int make_tls(struct talk *talk, unsigned which, struct error *error)
                               .certificate = options->certificate,
                               .key = options->key,
                               .alpn = options->alpn};
+    struct tls_options server = tls;
+    server.server = true;
+    if (which & TALK_TLS_CLIENT) /* with TLS on both sides, --ca is about the target */
+        server.authorities = options->client_authorities;
+    if (which & TALK_TLS_SERVER) /* and what is shown is for clients */
+        tls.certificate = tls.key = NULL;
     int failed = which & TALK_TLS_CLIENT ? tls_new(&tls, &talk->client, error) : 0;
-    tls.server = true;
     if (!failed && which & TALK_TLS_SERVER)
-        failed = tls_new(&tls, &talk->server, error);
+        failed = tls_new(&server, &talk->server, error);
     if (!failed && talk->server) {
         bool made;
         const char *fingerprint = tls_fingerprint(talk->server, &made);

@@ -31,6 +31,8 @@ static ssize_t socket_read(struct channel *channel, void *bytes, size_t size)
     while (got < 0 && errno == EINTR);
     if (got < 0)
         return -errno;
+    if (got == 0 && channel->error.code) /* whoever connected it has seen the reset */
+        return -channel->error.code;
     return got == 0 && !channel->messages ? CHANNEL_END : got;
 }
 

@@ -43,6 +43,7 @@ struct dial {
     size_t sent;
     struct channel *channel; /* of STEP_SECURE */
     struct peer local;
+    bool reset; /* the connection was made and reset before we looked */
 
     struct timer limit, patience;
     struct task task; /* takes a next step from the loop, or done() */
@@ -250,7 +251,7 @@ static void patience_due(struct timer *timer)
 }
 
 /* Has connect() come to an end? Returns 0 when it succeeded, -EAGAIN when not yet, or -errno. */
-static int connect_result(const struct dial *dial)
+static int connect_result(struct dial *dial)
 {
     struct sockaddr_storage sockaddr;
     socklen_t size = sizeof(sockaddr);
@@ -258,6 +259,12 @@ static int connect_result(const struct dial *dial)
     socklen_t length = sizeof(code);
     if (getsockopt(dial->watch.fd, SOL_SOCKET, SO_ERROR, &code, &length) < 0)
         return -errno;
+    /* A connection that is not made is refused, never reset: this one was made, and what the other
+     * side said before the reset is there to be read. To ask has taken the error away. */
+    if (code == ECONNRESET || code == EPIPE) {
+        dial->reset = true;
+        return 0;
+    }
     if (code)
         return -code;
     return getpeername(dial->watch.fd, (struct sockaddr *)&sockaddr, &size) < 0 ? -EAGAIN : 0;
@@ -343,6 +350,8 @@ static int make_channel(struct dial *dial)
         failed = make_secure(dial);
     } else {
         failed = channel_socket_take(dial->loop, &dial->watch, &dial->channel);
+        if (!failed && dial->reset)
+            error_set(&dial->channel->error, ECONNRESET, "reading: %s", strerror(ECONNRESET));
         if (failed)
             error_set(&dial->error, -failed, "cannot watch a socket: %s", strerror(-failed));
     }
@@ -538,8 +547,9 @@ static int check(const struct dial_options *options, struct error *error)
     enum endpoint_kind kind = options->endpoint.kind;
     if (options->proxy && (kind == ENDPOINT_UDP || kind == ENDPOINT_UNIX))
         return error_set(error, EINVAL, "a proxy carries TCP and TLS only");
-    if (options->source && address_parse(options->source, strlen(options->source), &source, error))
-        return -EINVAL;
+    if (options->source && address_parse(options->source, strlen(options->source), &source, NULL))
+        return error_set(error, EINVAL, "the source '%s' is not an address of this machine",
+                         options->source);
     return 0;
 }
 
