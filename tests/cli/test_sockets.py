@@ -16,8 +16,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 # pylint: disable=wrong-import-position
-import records
-from porthole import PROGRAM, run
+from porthole import PROGRAM, records, run
 from sockets import listen, port_of
 from talk_run import own_network
 from terminal import Terminal
