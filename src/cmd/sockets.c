@@ -138,25 +138,37 @@ static int show_some(void *user, struct sockets *sockets, size_t count, struct e
     return failed ? error_set(error, -failed, "out of memory") : 0;
 }
 
+/* A port alone is answered in words, or by the records of its sockets. */
+static int answer(struct run *run, struct error *error)
+{
+    struct buffer words = {0};
+    const int failed = sockets_port_tell(&run->port, &run->sockets, &words, &run->taken, error);
+    if (!failed && !run->options.json)
+        buffer_add(&run->output.pending, words.data, words.length);
+    buffer_release(&words);
+    return failed;
+}
+
+static int show_list(struct run *run, struct error *error)
+{
+    int failed = sockets_sort(&run->sockets, &run->order, error);
+    if (failed)
+        return failed;
+    show_begin(run);
+    failed = show(run, run->sockets.list.count);
+    return failed ? failed : show_end(run);
+}
+
 static int show_gathered(struct run *run, struct error *error)
 {
-    int failed = 0;
-    if (run->tells_port && !run->options.json) {
-        failed = sockets_output_flush(&run->output, true);
-    } else if (run->options.summary) {
+    int failed = run->tells_port ? answer(run, error) : 0;
+    if (!failed && run->options.summary)
         failed =
             sockets_add_summary(&run->output.pending, &run->sockets, run->options.json, run->wall);
-        if (!failed)
-            failed = sockets_output_flush(&run->output, true);
-    } else {
-        failed = sockets_sort(&run->sockets, &run->order, error);
-        if (!failed) {
-            show_begin(run);
-            failed = show(run, run->sockets.list.count);
-        }
-        if (!failed)
-            failed = show_end(run);
-    }
+    else if (!failed && (!run->tells_port || run->options.json))
+        failed = show_list(run, error);
+    if (!failed)
+        failed = sockets_output_flush(&run->output, true);
     return failed == -ENOMEM ? error_set(error, ENOMEM, "out of memory") : failed;
 }
 
@@ -247,11 +259,7 @@ static int list(struct run *run, struct error *error)
     if (failed || flows)
         return failed;
     if (run->tells_port)
-        failed = sockets_port_tell(&run->port, sockets, &run->output.pending, &run->taken, error);
-    if (failed)
-        return failed;
-    if (run->tells_port && run->options.json)
-        buffer_clear(&run->output.pending);
+        sockets_port_try(&run->port, sockets);
     /* From here on only texts are made, of what others have chosen. */
     failed = confine_lightly(0, error);
     return failed < 0 ? failed : show_gathered(run, error);

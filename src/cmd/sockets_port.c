@@ -138,17 +138,25 @@ static enum socket_kind trial_kind(uint32_t kinds)
     return SOCKET_TCP;
 }
 
+void sockets_port_try(struct sockets_port *port, const struct sockets *sockets)
+{
+    port->trial_kind = trial_kind(sockets->query.kinds);
+    if (sockets->options->replay) /* it is about another machine */
+        return;
+    port_limits_read(port->number, &port->limits);
+    port_trial_make(port->trial_kind, port->number, &port->trial);
+}
+
 int sockets_port_tell(const struct sockets_port *port, const struct sockets *sockets,
                       struct buffer *buffer, bool *ret_taken, struct error *error)
 {
-    struct port_question question = {
-        .port = port->number, .kinds = sockets->query.kinds, .now = clock_wall()};
+    const struct port_question question = {.port = port->number,
+                                           .kinds = sockets->query.kinds,
+                                           .limits = port->limits,
+                                           .trial = port->trial,
+                                           .trial_kind = port->trial_kind,
+                                           .now = clock_wall()};
     struct port_story story;
-    question.trial_kind = trial_kind(question.kinds);
-    if (!sockets->options->replay) { /* it is about this machine */
-        port_limits_read(port->number, &question.limits);
-        port_trial_make(question.trial_kind, port->number, &question.trial);
-    }
     const int failed =
         port_story_make(&question, &sockets->list, sockets->has_owners ? &sockets->owners : NULL,
                         sockets_own_map(sockets), &story, error);

@@ -4,10 +4,16 @@
 #include "cmd/sockets_gather.h"
 
 #include "base/buffer.h"
+#include "local/port_limits.h"
 
 struct sockets_port {
     uint16_t number;
     uint32_t kinds; /* that the word names, as bits of enum socket_kind; 0: it names none */
+
+    /* What this machine's settings are, and what bind() says. */
+    struct port_limits limits;
+    struct port_trial trial;
+    enum socket_kind trial_kind;
 };
 
 /* Is the word a number, perhaps with a protocol? "8080", ":8080", "53/udp". */
@@ -19,6 +25,9 @@ int sockets_port_parse(const char *word, struct sockets_port *ret_port, struct e
 
 /* What to ask for. */
 void sockets_port_ask(const struct sockets_port *port, struct sockets *sockets);
+
+/* Asks for the rest, once the sockets were gathered. */
+void sockets_port_try(struct sockets_port *port, const struct sockets *sockets);
 
 /* Adds the answer, of what was gathered for it, to the buffer. `ret_taken`: somebody who wants the
  * port cannot have it alone. Returns 0, or -ENOMEM with an error. */
