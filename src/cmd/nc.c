@@ -40,8 +40,9 @@ static int add_file(struct nc_options *options, struct option_list *list, const 
     int failed = file_read(path, FILE_LIMIT, &text, error);
     if (!failed && text.length && memchr(text.data, '\0', text.length))
         failed = error_set(error, EINVAL, "'%s' is no file of networks", path);
-    for (char *at = text.data; !failed && at && (at = strchr(at, '#'));)
-        memset(at, ' ', strcspn(at, "\n"));
+    char *comment = failed || !text.data ? NULL : strchr(text.data, '#');
+    for (; comment; comment = strchr(comment, '#'))
+        memset(comment, ' ', strcspn(comment, "\n"));
     if (!failed && text.data)
         failed = add_words(options, list, text.data, ", \t\r\n", error);
     buffer_release(&text);

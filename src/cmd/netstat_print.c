@@ -54,10 +54,11 @@ static const char *timer_text(const struct socket_entry *entry, char text[static
                                         [SOCKET_TIMER_PROBE] = "probe"};
     const bool probes =
         entry->timer == SOCKET_TIMER_KEEPALIVE || entry->timer == SOCKET_TIMER_PROBE;
+    const unsigned again = entry->retransmits;
     const uint32_t hundredths = entry->timer == SOCKET_TIMER_OFF ? 0 : entry->timer_ms / 10;
     snprintf(text, TIMER_SIZE, "%s (%u.%02u/%u/%u)",
              entry->timer <= SOCKET_TIMER_PROBE ? names[entry->timer] : "unkn", hundredths / 100,
-             hundredths % 100, probes ? 0 : entry->retransmits, probes ? entry->retransmits : 0);
+             hundredths % 100, probes ? 0u : again, probes ? again : 0u);
     return text;
 }
 

@@ -379,6 +379,7 @@ static void add_header(struct dial *dial)
 /* Each step either ends (0: the next one), waits (-EAGAIN), or fails (with dial->error set). */
 static int take_step(struct dial *dial)
 {
+    size_t taken = 0;
     int r;
     switch (dial->step) {
     case STEP_LOOK_UP:
@@ -395,7 +396,7 @@ static int take_step(struct dial *dial)
         tell(dial, DIAL_CONNECTED, NULL);
         if (!dial->options.proxy)
             return 0;
-        r = proxy_step(&dial->negotiation, "", 0, &(size_t){0}, &dial->send, &dial->error);
+        r = proxy_step(&dial->negotiation, "", 0, &taken, &dial->send, &dial->error);
         return r < 0 ? r : 0;
     case STEP_PROXY:
         r = flush(dial);

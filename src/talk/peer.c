@@ -59,9 +59,10 @@ struct peer peer_of_socket(int fd)
 {
     struct sockaddr_storage sockaddr = {0};
     socklen_t length = sizeof(sockaddr);
-    return getsockname(fd, (struct sockaddr *)&sockaddr, &length) < 0
-               ? (struct peer){0}
-               : peer_from_sockaddr(&sockaddr, length);
+    struct peer peer = {0};
+    if (getsockname(fd, (struct sockaddr *)&sockaddr, &length) == 0)
+        peer = peer_from_sockaddr(&sockaddr, length);
+    return peer;
 }
 
 socklen_t peer_to_sockaddr(const struct peer *peer, struct sockaddr_storage *ret_sockaddr)
