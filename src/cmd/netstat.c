@@ -54,6 +54,14 @@ static int set_families(void *user, const char *name, const char *value, struct 
     }
 }
 
+static int set_bsd_family(void *user, const char *name, const char *value, struct error *error)
+{
+    struct netstat_options *options = user;
+    const int failed = set_families(user, name, value, error);
+    options->talked = options->ipv4 || options->ipv6;
+    return failed;
+}
+
 static const struct option options_table[] = {
     {.names = "-a --all",
      .help = "all sockets: servers, too, and not only connections",
@@ -85,9 +93,10 @@ static const struct option options_table[] = {
      .set = set_families},
     {.names = "-f",
      .argument = "FAMILY",
-     .help = "the same, as BSD has it",
+     .help =
+         "inet, inet6 or unix, as BSD has it: what is talked, also by the other family's sockets",
      .kind = OPTION_CALL,
-     .set = set_families},
+     .set = set_bsd_family},
 
     {.names = "-n --numeric",
      .help = "addresses, ports and users as numbers",
@@ -323,8 +332,9 @@ const struct command command_netstat = {
         "as -c does.\n"
         "\n"
         "Flags of other systems mean what they mean there, as far as Linux's netstat has no other "
-        "use for them: BSD's -f takes a family (so that there is no -f for the routing table's "
-        "source, which is the default anyway), \"-p tcp\" is TCP alone, and Windows' -b is -p. -o "
+        "use for them: BSD's -f takes a family, and IPv6 sockets that talk IPv4 belong to inet "
+        "(-A, -4 and -6 go "
+        "by the sockets), \"-p tcp\" is TCP alone, and Windows' -b is -p. -o "
         "is both: it adds Linux's timers and, in a list of all kinds without -p, the PID behind "
         "them, as \"netstat -ano\" does on Windows.\n"
         "\n"

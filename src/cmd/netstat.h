@@ -12,6 +12,7 @@ struct netstat_options {
     bool all, listening;                             /* which sockets; neither: connections */
     bool tcp, udp, udplite, sctp, raw, unix_sockets; /* which kinds; none is all */
     bool ipv4, ipv6;
+    bool talked; /* these are what is talked, not whose socket it is: BSD's -f */
 
     bool numeric, numeric_hosts, numeric_ports, numeric_users;
     bool wide, programs, timers;

@@ -49,7 +49,7 @@ struct diag_query netstat_sockets_query(const struct netstat_options *options)
                  (every || options->raw ? SOCKET_KIND_BIT(SOCKET_RAW) : 0),
         .states = SOCKET_USUAL_STATES,
     };
-    if (options->ipv4 != options->ipv6)
+    if (options->ipv4 != options->ipv6 && !options->talked)
         query.family = options->ipv4 ? ADDRESS_IPV4 : ADDRESS_IPV6;
     /* Without connections, what may have none is enough, and the other way round. */
     if (!options->all)
@@ -66,8 +66,20 @@ static bool is_server(const struct socket_entry *entry)
                                                                    : entry->remote == 0;
 }
 
+/* IPv6 sockets may talk IPv4: those that are connected over it, and servers for both. */
+static bool talks(const struct netstat_options *options, const struct socket_entry *entry)
+{
+    const bool both = entry->family == ADDRESS_IPV6 && !entry->v6only && entry->local == 0 &&
+                      entry->remote == 0 && !entry->mapped && entry->kind != SOCKET_RAW;
+    const bool ipv4 = entry->family == ADDRESS_IPV4 || entry->mapped || both;
+    const bool ipv6 = entry->family == ADDRESS_IPV6 && !entry->mapped;
+    return (options->ipv4 && ipv4) || (options->ipv6 && ipv6);
+}
+
 bool netstat_sockets_shown(const struct netstat_options *options, const struct socket_entry *entry)
 {
+    if (options->talked && entry->family != ADDRESS_NONE && !talks(options, entry))
+        return false;
     if (options->all)
         return true;
     if (entry->family == ADDRESS_NONE)

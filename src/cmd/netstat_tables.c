@@ -15,6 +15,7 @@
 
 #define LIMIT ((size_t)1 << 26) /* bytes of a file of groups */
 #define IPV4_WIDTH 15           /* of an IPv4 address */
+#define INTERFACE_WIDTH 6       /* of its name, where columns follow it */
 #define NAME_SIZE (4 * IF_NAMESIZE + 1)
 
 /* ---- routes ---- */
@@ -74,8 +75,9 @@ static void print_ipv4_figures(const struct route_table *table, const struct net
     else if (extend == 1)
         printf("%-6d %-2u %7u %s\n", (int)route->metric, route->references, route->uses, name);
     else
-        printf("%-6d %-2u %7u %-8s %-5u %-6u %u\n", (int)route->metric, route->references,
-               route->uses, name, mss, route->window, route->rtt_ms);
+        printf("%-6d %-2u %7u %-8.*s %-5u %-6u %u\n", (int)route->metric, route->references,
+               route->uses, table->options->wide ? NAME_SIZE : INTERFACE_WIDTH, name, mss,
+               route->window, route->rtt_ms);
 }
 
 /* Names of networks are nobody's to look up: only those of hosts are asked for. */
