@@ -3,7 +3,7 @@
 #include "base/descriptors.h"
 #include "base/text.h"
 #include "cmd/talk_conversation.h"
-#include "cmd/talk_listen.h"
+#include "cmd/talk_inherited.h"
 #include "net/resolve.h"
 #include "net/resolve_aside.h"
 
@@ -14,7 +14,6 @@
 
 #define UDP_PATIENCE (60 * NANOSECONDS_PER_SECOND) /* for a silent peer */
 #define NAME_AGE (30 * NANOSECONDS_PER_SECOND)     /* after which a name is looked up again */
-#define INHERITED_MAXIMUM 16
 
 /* Where the target is. Names are looked up before the first client comes, and again now and then;
  * until the answer is there the old addresses do. */
@@ -295,7 +294,7 @@ static int find_target(struct relay *relay, struct error *error)
                            &names->count, error);
 }
 
-static int begin(struct relay *relay, const int *inherited, size_t inherited_count)
+static int begin(struct relay *relay, const struct talk_inherited *inherited)
 {
     struct talk *talk = &relay->talk;
     struct error error = {0};
@@ -304,9 +303,9 @@ static int begin(struct relay *relay, const int *inherited, size_t inherited_cou
     if (relay->from_family)
         listener.family = relay->from_family;
     listener.sessions = true;
-    listener.inherited = inherited;
-    listener.inherited_count = inherited_count;
-    talk->told = relay->from.kind != ENDPOINT_UNIX && !relay->from.port && !inherited_count &&
+    listener.inherited = inherited->descriptors;
+    listener.inherited_count = inherited->count;
+    talk->told = relay->from.kind != ENDPOINT_UNIX && !relay->from.port && !inherited->count &&
                  !talk->options->quiet && !talk->options->json;
     if (find_target(relay, &error) < 0) {
         command_complain(talk->command, &error);
@@ -316,7 +315,7 @@ static int begin(struct relay *relay, const int *inherited, size_t inherited_cou
         command_complain(talk->command, &error);
         return error.code == EINVAL ? EXIT_USAGE : EXIT_TROUBLE;
     }
-    if (!inherited_count && !relay->from.host[0] && !talk->options->all &&
+    if (!inherited->count && !relay->from.host[0] && !talk->options->all &&
         relay->from.kind != ENDPOINT_UNIX)
         talk_say(talk, "Only this machine can reach it; --all opens it to the network");
     return talk_confine(talk, relay->from.kind == ENDPOINT_UNIX || relay->to.kind == ENDPOINT_UNIX);
@@ -338,19 +337,20 @@ static int check_ends(struct relay *relay, struct error *error)
 }
 
 /* Returns 0, or -EINVAL with an error. */
-static int parse_words(struct relay *relay, char **words, int count, bool inherited,
-                       struct error *error)
+static int parse_words(struct relay *relay, char **words, int count,
+                       const struct talk_inherited *inherited, struct error *error)
 {
-    int failed = 0;
-    if (count > 2 && !inherited)
+    if (count > 2 && !inherited->count)
         return error_set(error, EINVAL, "'%.80s' is too much", words[2]);
-    if (count != (inherited ? 1 : 2))
+    if (count != (inherited->count ? 1 : 2))
         return error_set(error, EINVAL,
-                         inherited ? "a socket was handed over: give its TARGET alone"
-                                   : "give where to listen and where to connect: LISTEN TARGET");
-    if (!inherited)
-        failed =
-            endpoint_parse(words[0], ENDPOINT_LISTEN, &relay->from, &relay->from_family, error);
+                         inherited->count
+                             ? "a socket was handed over: give its TARGET alone"
+                             : "give where to listen and where to connect: LISTEN TARGET");
+    int failed =
+        inherited->count
+            ? talk_inherited_endpoint(inherited, &relay->options, &relay->from, error)
+            : endpoint_parse(words[0], ENDPOINT_LISTEN, &relay->from, &relay->from_family, error);
     if (!failed)
         failed =
             endpoint_parse(words[count - 1], ENDPOINT_DIAL, &relay->to, &relay->to_family, error);
@@ -361,9 +361,9 @@ static int relay_run(const struct command *command, struct relay *relay, char **
 {
     struct talk *talk = &relay->talk;
     struct error error = {0};
-    int inherited[INHERITED_MAXIMUM];
-    size_t inherited_count = talk_inherited(inherited, INHERITED_MAXIMUM);
-    if (parse_words(relay, words, count, inherited_count > 0, &error)) {
+    struct talk_inherited inherited;
+    talk_inherited_take(&inherited);
+    if (parse_words(relay, words, count, &inherited, &error)) {
         command_complain(command, &error);
         return EXIT_USAGE;
     }
@@ -382,7 +382,7 @@ static int relay_run(const struct command *command, struct relay *relay, char **
     relay->drain.due = drain_due;
     relay->began = clock_monotonic();
     descriptors_raise();
-    status = begin(relay, inherited, inherited_count);
+    status = begin(relay, &inherited);
     if (status != EXIT_DONE)
         talk_stop(talk, status);
     return talk_run(talk, release, relay);

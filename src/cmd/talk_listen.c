@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cmd/talk_conversation.h"
+#include "cmd/talk_inherited.h"
 #include "cmd/talk_replay.h"
 #include "talk/channel_http.h"
 #include "talk/hub.h"
@@ -16,7 +17,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define INHERITED_MAXIMUM 16
 #define HTTP_PATIENCE                                                                              \
     (2 * NANOSECONDS_PER_SECOND)                   /* for the client to end, after the last page   \
                                                     */
@@ -44,11 +44,10 @@ struct visitor {
     struct program program;
 };
 
-/* In records: that of the client, or of the address of a UDP port; 0: there is only this one. */
+/* In records; 0: there is only this one. */
 static uint64_t number_of_last(const struct listening *listening)
 {
-    bool alone = listening->single && listening->endpoint.kind != ENDPOINT_UDP;
-    return alone ? 0 : listening->number;
+    return listening->single ? 0 : listening->number;
 }
 
 static void visitor_free(struct visitor *visitor)
@@ -398,7 +397,7 @@ static void release(void *user)
     free(listening->program);
 }
 
-static int begin(struct listening *listening, const int *inherited, size_t inherited_count)
+static int begin(struct listening *listening, const struct talk_inherited *inherited)
 {
     struct talk *talk = &listening->talk;
     const struct talk_options *options = talk->options;
@@ -410,15 +409,15 @@ static int begin(struct listening *listening, const int *inherited, size_t inher
         return EXIT_TROUBLE;
     struct listener_options listener = talk_listener_options_of(talk, &listening->endpoint);
     listener.sessions = program;
-    listener.inherited = inherited;
-    listener.inherited_count = inherited_count;
+    listener.inherited = inherited->descriptors;
+    listener.inherited_count = inherited->count;
     talk->told = listening->endpoint.kind != ENDPOINT_UNIX && !listening->endpoint.port &&
-                 !inherited_count && !options->netcat && !options->quiet && !options->json;
+                 !inherited->count && !options->netcat && !options->quiet && !options->json;
     if (listener_new(talk->loop, &listener, &calls, &listening->listener, &error) < 0) {
         command_complain(talk->command, &error);
         return error.code == EINVAL ? EXIT_USAGE : EXIT_TROUBLE;
     }
-    if (!inherited_count)
+    if (!inherited->count)
         say_who_may_come(listening);
     return talk_confine(talk, listening->endpoint.kind == ENDPOINT_UNIX);
 }
@@ -429,19 +428,19 @@ int talk_listen(const struct command *command, const struct talk_options *option
     struct listening listening = {.options = *options};
     struct talk *talk = &listening.talk;
     struct error error = {0};
-    int inherited[INHERITED_MAXIMUM];
-    size_t inherited_count = talk_inherited(inherited, INHERITED_MAXIMUM);
+    struct talk_inherited inherited;
+    talk_inherited_take(&inherited);
     talk->command = command;
-    if (inherited_count && count) {
+    if (inherited.count && count) {
         command_warn(command, "a socket was handed over: '%s' is too much", words[0]);
         return EXIT_USAGE;
     }
-    if (!inherited_count && talk_endpoint(command, &listening.options, ENDPOINT_LISTEN, words,
+    if (!inherited.count && talk_endpoint(command, &listening.options, ENDPOINT_LISTEN, words,
                                           count, &listening.endpoint))
         return EXIT_USAGE;
-    if (inherited_count && options->tls)
-        listening.endpoint.kind = ENDPOINT_TLS;
-    if (prepare(&listening, &error)) {
+    if ((inherited.count &&
+         talk_inherited_endpoint(&inherited, &listening.options, &listening.endpoint, &error)) ||
+        prepare(&listening, &error)) {
         command_complain(command, &error);
         return EXIT_USAGE;
     }
@@ -452,7 +451,7 @@ int talk_listen(const struct command *command, const struct talk_options *option
         free(listening.program);
         return status;
     }
-    status = begin(&listening, inherited, inherited_count);
+    status = begin(&listening, &inherited);
     if (status != EXIT_DONE)
         talk_stop(talk, status);
     return talk_run(talk, release, &listening);

@@ -2,6 +2,7 @@
 """`listen`: one client or many, and who may come."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -318,23 +319,45 @@ class WhoMayCome(Listen):
         listener.side.expect_heard(b"hello")
         self.assertEqual(listener.side.received, b"hello")
 
+    def inherit(self, given, *words):
+        """Runs it with this socket as systemd hands one over."""
+        script = (
+            "import os, sys; os.dup2(int(sys.argv[1]), 3); os.set_inheritable(3, True)\n"
+            "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))\n"
+            "os.execv(sys.argv[2], sys.argv[2:])"
+        )
+        return subprocess.Popen(
+            [sys.executable, "-c", script, str(given.fileno()), PROGRAM, *words],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            pass_fds=[given.fileno()],
+        )  # fmt: skip
+
     def test_sockets_of_systemd(self):
         with socket.create_server((HERE, 0)) as given:
             port = given.getsockname()[1]
-            script = (
-                "import os, sys; os.dup2(int(sys.argv[1]), 3); os.set_inheritable(3, True)\n"
-                "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))\n"
-                "os.execv(sys.argv[2], sys.argv[2:])"
-            )
-            process = subprocess.Popen(
-                [sys.executable, "-c", script, str(given.fileno()), PROGRAM, "listen"],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[given.fileno()],
-            )  # fmt: skip
+            process = self.inherit(given, "listen")
         with process:
             with socket.create_connection((HERE, port)) as client:
                 client.sendall(b"hello")
             self.assertEqual(process.stdout.read(), b"hello")
         self.assertEqual(process.returncode, 0)
+
+    def test_sockets_of_systemd_are_what_they_are(self):
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as given,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer,
+        ):
+            given.bind((HERE, 0))
+            peer.sendto(b"hello", given.getsockname())
+            with self.inherit(given, "listen", "--json", "--on-eof", "close") as process:
+                for record in map(json.loads, process.stdout):
+                    self.assertEqual(record.get("protocol", "udp"), "udp", record)
+            self.assertEqual(process.returncode, 0)
+            for option in ("--tls", "--all", "--bind=127.0.0.1"):
+                with self.inherit(given, "listen", option) as process:
+                    said = process.stderr.read()
+                self.assertEqual(process.returncode, 2, said)
+                self.assertIn(b"handed over", said)
 
     def test_rights_are_given_up(self):
         listener = self.listen()
