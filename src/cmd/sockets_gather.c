@@ -310,10 +310,11 @@ static int gather_owners(struct sockets *sockets, struct error *error)
     const int failed = find_owners(sockets, error);
     if (failed)
         return failed;
-    if (needs_owners(sockets))
-        judge_with_owners(sockets);
+    /* Also those that a filter leaves out because nobody knows whose they are. */
     for (size_t i = 0; i < sockets->list.count; i++)
         sockets->hidden += is_hidden(sockets, &sockets->list.entries[i]);
+    if (needs_owners(sockets))
+        judge_with_owners(sockets);
     return 0;
 }
 

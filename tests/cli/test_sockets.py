@@ -693,6 +693,13 @@ class Rights(Sockets):
         self.assertEqual(record["user"], "root")
         self.assertIn("the owner of 1 socket is", done.stderr)
 
+    def test_a_filter_that_had_to_see_them(self):
+        self.keep(listen("127.0.0.1"))
+        done = subprocess.run([*NOBODY, PROGRAM, "sockets", "-H", "pid", str(os.getpid())],
+                              capture_output=True, text=True, check=False)  # fmt: skip
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
+        self.assertRegex(done.stderr, "^porthole sockets: the owners? of .* other users'")
+
     def test_its_own_are_seen(self):
         started = subprocess.Popen([*NOBODY, sys.executable, "-c", LISTENER, "nobodys"], text=True,
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
