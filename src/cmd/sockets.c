@@ -4,6 +4,7 @@
 #include "cmd/sockets_order.h"
 #include "cmd/sockets_port.h"
 #include "cmd/sockets_show.h"
+#include "cmd/sockets_watch.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -35,10 +36,9 @@ struct run {
      ~(WAITING_STATES | SOCKET_STATE_BIT(SOCKET_TIME_WAIT) | SOCKET_STATE_BIT(SOCKET_SYN_RECV)))
 
 /* Sets the scope and the states. Words that speak of states set them when no option does. */
-static int choose_states(struct run *run, struct error *error)
+static int choose_states(const struct run *run, struct sockets *sockets, struct error *error)
 {
     const struct sockets_options *options = &run->options;
-    struct sockets *sockets = &run->sockets;
     uint32_t states = 0;
     const int failed = sockets_options_states(options, &states, error);
     if (failed)
@@ -65,17 +65,16 @@ static int choose_states(struct run *run, struct error *error)
     return 0;
 }
 
-static int prepare(struct run *run, struct error *error)
+static int prepare(const struct run *run, struct sockets *sockets, struct error *error)
 {
     const struct sockets_options *options = &run->options;
-    struct sockets *sockets = &run->sockets;
     sockets->options = options;
     sockets->filter = run->filter;
     if (run->tells_port) {
         sockets_port_ask(&run->port, sockets);
         return 0;
     }
-    const int failed = choose_states(run, error);
+    const int failed = choose_states(run, sockets, error);
     if (failed)
         return failed;
     sockets->every_space = options->every_space;
@@ -185,9 +184,8 @@ static bool can_flow(const struct run *run)
 /* ---- what is said besides ---- */
 
 /* Returns EXIT_INCOMPLETE when something may be missing in the list. */
-static int say_what_is_missing(const struct run *run)
+static int say_what_is_missing(const struct run *run, const struct sockets *sockets)
 {
-    const struct sockets *sockets = &run->sockets;
     const bool root = geteuid() == 0;
     const char *remedy = root ? "" : ": sudo shows them";
     const char *others = root ? "out of our sight" : "other users'";
@@ -277,7 +275,7 @@ static int list_and_tell(struct run *run)
     else if (run->tells_port) /* whose answer says what was not to be seen */
         status = run->taken ? EXIT_DONE : EXIT_INCOMPLETE;
     else
-        status = say_what_is_missing(run);
+        status = say_what_is_missing(run, &run->sockets);
     return command_finish(run->command, status);
 }
 
@@ -295,7 +293,8 @@ static bool lists_anyway(const struct sockets_options *options)
 {
     return options->listening || options->established || options->all || options->states.count ||
            options->ipv4 || options->ipv6 || options->summary || options->csv || options->sort ||
-           options->raw || options->unix_sockets || options->record || options->every_space;
+           options->watch || options->raw || options->unix_sockets || options->record ||
+           options->every_space;
 }
 
 /* Reads the operands: a filter, or a port. */
@@ -325,6 +324,40 @@ static int read_words(struct run *run, char **words, int count, struct error *er
     return run->tells_port ? 0 : filter_parse(filter, 2, &run->filter, error);
 }
 
+/* ---- again and again ---- */
+
+static int prepare_look(void *user, struct sockets *sockets, struct error *error)
+{
+    return prepare(user, sockets, error);
+}
+
+static void complain_of_look(void *user, const struct sockets *sockets)
+{
+    say_what_is_missing(user, sockets);
+}
+
+static int watch(struct run *run, char **words, int count)
+{
+    struct buffer text = {0};
+    if (run->port.number)
+        buffer_add_format(&text, "port %u", (unsigned)run->port.number);
+    for (int i = 0; i < count && !run->port.number; i++)
+        buffer_add_format(&text, i ? " %s" : "%s", words[i]);
+    const struct sockets_watch watched = {
+        .command = run->command,
+        .options = &run->options,
+        .order = &run->order,
+        .filter = &run->filter,
+        .words = text.data ? text.data : "",
+        .prepare = prepare_look,
+        .complain = complain_of_look,
+        .user = run,
+    };
+    const int status = sockets_watch(&watched);
+    buffer_release(&text);
+    return status;
+}
+
 static int run_words(struct run *run, char **words, int count)
 {
     struct error error = {.column = ERROR_NO_COLUMN};
@@ -334,12 +367,12 @@ static int run_words(struct run *run, char **words, int count)
     if (!failed)
         failed = read_words(run, words, count, &error);
     if (!failed)
-        failed = prepare(run, &error);
+        failed = prepare(run, &run->sockets, &error);
     if (failed) {
         command_complain(run->command, &error);
         return failed == -ENOMEM ? EXIT_TROUBLE : EXIT_USAGE;
     }
-    return list_and_tell(run);
+    return run->options.watch ? watch(run, words, count) : list_and_tell(run);
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -368,6 +401,7 @@ static const struct command_example examples[] = {
     {"sockets --established peer 10.0.0.0/8", "connections with that network"},
     {"sockets -tulpn", "as ss has it: TCP and UDP that listens, with numbers"},
     {"sockets exposed and not process sshd", "what can be reached from outside, but for sshd"},
+    {"sockets --watch --established", "connections as they come and go; h tells the keys"},
     {"sockets --all-namespaces --json", "also in containers, as JSON Lines"},
     {NULL, NULL},
 };

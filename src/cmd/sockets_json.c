@@ -315,13 +315,24 @@ static void add_unix(struct buffer *buffer, const struct socket_entry *entry)
 void sockets_add_json(struct buffer *buffer, const struct sockets *sockets,
                       const struct socket_entry *entry, uint64_t wall, struct sockets_users *users)
 {
+    static const struct sockets_mark none = {.change = SOCKETS_STAYED};
+    sockets_add_json_change(buffer, sockets, entry, &none, wall, users);
+}
+
+void sockets_add_json_change(struct buffer *buffer, const struct sockets *sockets,
+                             const struct socket_entry *entry, const struct sockets_mark *mark,
+                             uint64_t wall, struct sockets_users *users)
+{
     const char *user = entry->inode ? sockets_user(users, entry->uid) : NULL;
     buffer_add_character(buffer, '{');
     add_text(buffer, "type", "socket");
     add_time(buffer, "time", wall);
+    add_known_text(buffer, "change", sockets_change_name((enum sockets_change)mark->change));
     add_text(buffer, "kind", kind_name(entry));
     add_text(buffer, "family", family_name(entry));
     add_text(buffer, "state", socket_state_name((enum socket_state)entry->state));
+    if (mark->change == SOCKETS_CHANGED)
+        add_text(buffer, "state_before", socket_state_name((enum socket_state)mark->before));
     if (entry->family == ADDRESS_NONE)
         add_unix(buffer, entry);
     else

@@ -1,6 +1,8 @@
 /* The options of `sockets`: porthole's own, and those of ss by the same letters. */
 #include "cmd/sockets_options.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -191,6 +193,16 @@ const struct option sockets_options_table[] = {
              "way round (default: those that listen first, most exposed first, then by port)",
      .kind = OPTION_TEXT,
      .offset = FIELD(sort)},
+    {.names = "--watch",
+     .argument = "SECONDS",
+     .help = "look again each second, or as often as is said: on a terminal a live view, whose "
+             "keys it tells; elsewhere, and with --json, a line for whatever came (+), went (-) or "
+             "changed its state (~)",
+     .kind = OPTION_DURATION,
+     .offset = FIELD(watch),
+     .minimum = 100 * NANOSECONDS_PER_MILLISECOND,
+     .maximum = 86400 * NANOSECONDS_PER_SECOND,
+     .otherwise = "1s"},
     {.names = "-H --no-header",
      .help = "without the line of headings",
      .kind = OPTION_FLAG,
@@ -219,7 +231,7 @@ const struct option sockets_options_table[] = {
                         "'porthole sockets 8080'"),
     ABSENT("-N --net", "'ip netns exec NAME porthole sockets' looks into one namespace, "
                        "--all-namespaces into all"),
-    ABSENT("-E --events", "'watch porthole sockets' repeats the list"),
+    ABSENT("-E --events", "--watch shows what comes and goes"),
     ABSENT("-D --diag", "--record FILE writes what the kernel said"),
     ABSENT("-F --filter", "give the words of the file on the command line: $(cat FILE)"),
     ABSENT("-Z --context -z --contexts", "'ps -Z -p PID' has security contexts of processes"),
@@ -242,6 +254,11 @@ int sockets_options_check(const struct sockets_options *options, struct error *e
         {options->processes && options->no_processes, "-p", "-P"},
         {options->record && options->replay, "--record", "--replay"},
         {options->every_space && options->replay, "--all-namespaces", "--replay"},
+        {options->watch && options->csv, "--watch", "--csv"},
+        {options->watch && options->summary, "--watch", "--summary"},
+        {options->watch && options->record, "--watch", "--record"},
+        {options->watch && options->replay, "--watch", "--replay"},
+        {options->watch && options->resolve, "--watch", "-r"},
         {options->states.count && options->listening, "--state", "-l"},
         {options->states.count && options->established, "--state", "--established"},
     };

@@ -23,6 +23,7 @@ struct sockets_options {
     const char *sort;
 
     bool summary, json, csv;
+    uint64_t watch; /* nanoseconds between two looks; 0: one look */
     const char *record, *replay;
 };
 

@@ -1,11 +1,13 @@
 /* The forms in which sockets are shown. */
 #pragma once
 
+#include "cmd/sockets_changes.h"
 #include "cmd/sockets_text.h"
 
 /* Standard output: what is added goes out by and by. */
 struct sockets_output {
     struct buffer pending;
+    bool kept;   /* nothing goes out: the caller takes it from `pending` */
     bool broken; /* stdout cannot be written any more; command_finish() says why */
 };
 
@@ -57,6 +59,10 @@ void sockets_add_details(struct buffer *buffer, const struct sockets *sockets,
 
 void sockets_add_json(struct buffer *buffer, const struct sockets *sockets,
                       const struct socket_entry *entry, uint64_t wall, struct sockets_users *users);
+/* The same with what has happened to the socket. */
+void sockets_add_json_change(struct buffer *buffer, const struct sockets *sockets,
+                             const struct socket_entry *entry, const struct sockets_mark *mark,
+                             uint64_t wall, struct sockets_users *users);
 /* A string that need not be UTF-8: of one that is not, all is escaped. */
 void sockets_add_json_text(struct buffer *buffer, const char *text);
 

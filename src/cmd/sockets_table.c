@@ -23,6 +23,8 @@ int sockets_output_flush(struct sockets_output *output, bool all)
     struct buffer *pending = &output->pending;
     if (pending->failed)
         return -ENOMEM;
+    if (output->kept)
+        return 0;
     if (pending->length >= (all ? 1 : WRITE_SIZE)) {
         output->broken |= fwrite(pending->data, 1, pending->length, stdout) != pending->length;
         buffer_clear(pending);

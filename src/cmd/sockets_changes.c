@@ -1,0 +1,370 @@
+/* Two looks at the sockets compared, by a hash table of the later one. */
+#include "cmd/sockets_changes.h"
+
+#include "base/random.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void sockets_marks_release(struct sockets_marks *marks)
+{
+    free(marks->items);
+    *marks = (struct sockets_marks){0};
+}
+
+const char *sockets_change_name(enum sockets_change change)
+{
+    static const char *const names[] = {
+        [SOCKETS_STAYED] = NULL,
+        [SOCKETS_CAME] = "came",
+        [SOCKETS_WENT] = "went",
+        [SOCKETS_CHANGED] = "changed",
+    };
+    return names[change];
+}
+
+/* ---- which socket it is ---- */
+
+/* What a socket is known by. A connection of TCP is its two ends: in TIME_WAIT nobody holds it any
+ * more, and the kernel has another cookie for it. Any other one is its inode. */
+struct identity {
+    uint128_t local, remote;
+    uint64_t space, number;
+    uint32_t interface;
+    uint16_t local_port, remote_port;
+    uint64_t kind; /* with the family */
+};
+
+_Static_assert(sizeof(struct identity) == 64, "no bytes between the fields, which are compared");
+
+static uint64_t space_inode(const struct sockets *sockets, const struct socket_entry *entry)
+{
+    return entry->space < sockets->list.space_count ? sockets->list.spaces[entry->space].inode : 0;
+}
+
+static struct identity identity_of(const struct sockets *sockets, const struct socket_entry *entry)
+{
+    const bool tcp = entry->kind == SOCKET_TCP || entry->kind == SOCKET_MPTCP;
+    struct identity identity = {
+        .space = space_inode(sockets, entry),
+        .kind = (uint64_t)entry->kind << 8 | entry->family,
+    };
+    if ((tcp && entry->remote_port) || !entry->inode) {
+        identity.local = entry->local;
+        identity.remote = entry->remote;
+        identity.local_port = entry->local_port;
+        identity.remote_port = entry->remote_port;
+        identity.interface = entry->interface;
+    } else {
+        identity.number = entry->inode;
+    }
+    return identity;
+}
+
+/* Peers choose their ports; the seed keeps them from choosing where they stand in the table. */
+static uint64_t hash_of(const struct identity *identity, uint64_t seed)
+{
+    uint64_t words[sizeof(*identity) / sizeof(uint64_t)];
+    memcpy(words, identity, sizeof(words));
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        seed = mix64(seed ^ words[i]);
+    return seed;
+}
+
+/* ---- the table ---- */
+
+#define EMPTY UINT32_MAX
+
+struct table {
+    const struct sockets *sockets;
+    uint32_t *slots; /* indices into its list */
+    size_t mask;
+    uint64_t seed;
+};
+
+static int table_new(const struct sockets *sockets, struct table *ret_table)
+{
+    const size_t count = sockets->list.count;
+    size_t size = 16;
+    while (size < 2 * count)
+        size *= 2;
+    uint32_t *slots = malloc(size * sizeof(*slots));
+    if (!slots)
+        return -ENOMEM;
+    const uint64_t seed = random_u64();
+    memset(slots, 0xff, size * sizeof(*slots));
+    for (size_t i = 0; i < count; i++) {
+        const struct identity identity = identity_of(sockets, &sockets->list.entries[i]);
+        size_t at = hash_of(&identity, seed) & (size - 1);
+        while (slots[at] != EMPTY)
+            at = (at + 1) & (size - 1);
+        slots[at] = (uint32_t)i;
+    }
+    *ret_table = (struct table){sockets, slots, size - 1, seed};
+    return 0;
+}
+
+/* A connection whose ends were taken by another one is not the same. */
+static bool is_same(const struct socket_entry *before, const struct socket_entry *now)
+{
+    return !before->inode || !now->inode || before->inode == now->inode;
+}
+
+/* The socket of the table that an earlier one has become, and that none has become yet; EMPTY:
+ * there is none. */
+static uint32_t table_find(const struct table *table, const bool *met, const struct sockets *before,
+                           const struct socket_entry *entry)
+{
+    const struct identity wanted = identity_of(before, entry);
+    for (size_t at = hash_of(&wanted, table->seed) & table->mask;; at = (at + 1) & table->mask) {
+        const uint32_t index = table->slots[at];
+        if (index == EMPTY)
+            return EMPTY;
+        const struct socket_entry *now = &table->sockets->list.entries[index];
+        const struct identity identity = identity_of(table->sockets, now);
+        if (!met[index] && memcmp(&identity, &wanted, sizeof(wanted)) == 0 && is_same(entry, now))
+            return index;
+    }
+}
+
+/* ---- what went ---- */
+
+static char *copy_text(struct arena *arena, const char *text)
+{
+    const size_t size = strlen(text) + 1;
+    char *copy = arena_take(arena, size);
+    if (copy)
+        memcpy(copy, text, size);
+    return copy;
+}
+
+/* Copies a text that may be missing. False without memory. */
+static bool keep_text(struct arena *arena, const char **text)
+{
+    if (*text)
+        *text = copy_text(arena, *text);
+    return *text != NULL;
+}
+
+/* The number of the namespace in the later look; those that are gone are added. */
+static int keep_space(const struct sockets *before, const struct socket_entry *entry,
+                      struct socket_list *list, uint32_t *ret_space)
+{
+    const uint64_t inode = space_inode(before, entry);
+    for (size_t i = 0; i < list->space_count; i++)
+        if (list->spaces[i].inode == inode) {
+            *ret_space = (uint32_t)i;
+            return 0;
+        }
+    if (entry->space >= before->list.space_count)
+        return 0;
+    struct socket_space *spaces =
+        reallocarray(list->spaces, list->space_count + 1, sizeof(*spaces));
+    if (!spaces)
+        return -ENOMEM;
+    list->spaces = spaces;
+    *ret_space = (uint32_t)list->space_count;
+    spaces[list->space_count++] = before->list.spaces[entry->space];
+    return 0;
+}
+
+static int keep_socket(const struct sockets *before, const struct socket_entry *entry,
+                       struct socket_list *list)
+{
+    struct socket_entry copy = *entry;
+    if (keep_space(before, entry, list, &copy.space) != 0)
+        return -ENOMEM;
+    if (copy.path && !keep_text(&list->arena, &copy.path))
+        return -ENOMEM;
+    if (entry->tcp) {
+        struct socket_tcp *tcp = arena_take(&list->arena, sizeof(*tcp));
+        if (!tcp)
+            return -ENOMEM;
+        *tcp = *entry->tcp;
+        copy.tcp = tcp;
+    }
+    struct socket_entry *added = socket_list_add(list);
+    if (!added)
+        return -ENOMEM;
+    *added = copy;
+    return 0;
+}
+
+/* ---- who held what went ---- */
+
+static int compare_owners(const void *one, const void *other)
+{
+    const struct owner *a = one, *b = other;
+    if (a->inode != b->inode)
+        return a->inode < b->inode ? -1 : 1;
+    if (a->pid != b->pid)
+        return a->pid < b->pid ? -1 : 1;
+    return (a->fd > b->fd) - (a->fd < b->fd);
+}
+
+static int compare_pids(const void *one, const void *other)
+{
+    const struct process *a = one, *b = other;
+    return (a->pid > b->pid) - (a->pid < b->pid);
+}
+
+static int keep_process(const struct process *process, struct owners *owners)
+{
+    if (owners_process(owners, process->pid))
+        return 0;
+    struct process *processes =
+        reallocarray(owners->processes, owners->process_count + 1, sizeof(*processes));
+    if (!processes)
+        return -ENOMEM;
+    owners->processes = processes;
+    struct process copy = *process;
+    const char **const texts[] = {&copy.user, &copy.command, &copy.unit, &copy.container_runtime,
+                                  &copy.container};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (*texts[i] && !keep_text(&owners->arena, texts[i]))
+            return -ENOMEM;
+    processes[owners->process_count++] = copy;
+    qsort(processes, owners->process_count, sizeof(*processes), compare_pids);
+    return 0;
+}
+
+/* Adds the owners of an inode at the end, where they are not found yet. */
+static int keep_owners_of(const struct owners *before, uint32_t inode, struct owners *owners,
+                          struct owner **items, size_t *count)
+{
+    size_t now, held;
+    const struct owner *owner = owners_of(before, inode, &held);
+    if (!owner || owners_of(owners, inode, &now))
+        return 0;
+    struct owner *more = reallocarray(*items, *count + held, sizeof(*more));
+    if (!more)
+        return -ENOMEM;
+    *items = more;
+    memcpy(more + *count, owner, held * sizeof(*owner));
+    *count += held;
+    for (size_t i = 0; i < held; i++) {
+        const struct process *process = owners_process(before, owner[i].pid);
+        if (process && keep_process(process, owners) != 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* Of the sockets from `first` on, which went. */
+static int keep_owners(const struct sockets *before, struct sockets *now, size_t first)
+{
+    struct owners *owners = &now->owners;
+    struct owner *items = NULL;
+    size_t count = 0;
+    int failed = 0;
+    if (!before->has_owners || !now->has_owners)
+        return 0;
+    for (size_t i = first; i < now->list.count && !failed; i++)
+        if (now->list.entries[i].inode)
+            failed =
+                keep_owners_of(&before->owners, now->list.entries[i].inode, owners, &items, &count);
+    struct owner *all =
+        failed || !count ? NULL : reallocarray(owners->items, owners->count + count, sizeof(*all));
+    if (all) {
+        memcpy(all + owners->count, items, count * sizeof(*items));
+        owners->items = all;
+        owners->count = owners->capacity = owners->count + count;
+        qsort(all, owners->count, sizeof(*all), compare_owners);
+    }
+    free(items);
+    return count && !all ? -ENOMEM : failed;
+}
+
+/* ---- all of it ---- */
+
+struct comparison {
+    const struct sockets *before;
+    const struct sockets_marks *before_marks;
+    struct sockets *now;
+    uint64_t time, keep;
+    struct table table;
+    bool *met; /* of the later look: it was there before */
+    struct sockets_mark *marks;
+};
+
+/* A socket of the earlier look, and the one that it has become. */
+static void compare_socket(struct comparison *comparison, size_t index, uint32_t found)
+{
+    const struct socket_entry *before = &comparison->before->list.entries[index];
+    const struct socket_entry *now = &comparison->now->list.entries[found];
+    struct sockets_mark *mark = &comparison->marks[found];
+    comparison->met[found] = true;
+    if (before->state != now->state) {
+        *mark = (struct sockets_mark){.when = comparison->time,
+                                      .change = SOCKETS_CHANGED,
+                                      .before = before->state,
+                                      .fresh = true};
+        return;
+    }
+    *mark = comparison->before_marks->items[index];
+    mark->fresh = false;
+    if (comparison->time - mark->when >= comparison->keep)
+        *mark = (struct sockets_mark){0};
+}
+
+static int compare_all(struct comparison *comparison)
+{
+    const size_t count = comparison->now->list.count;
+    const struct sockets *before = comparison->before;
+    for (size_t i = 0; i < before->list.count; i++) {
+        const struct socket_entry *entry = &before->list.entries[i];
+        const struct sockets_mark *old = &comparison->before_marks->items[i];
+        struct sockets_mark mark = *old;
+        if (old->change == SOCKETS_WENT) {
+            if (comparison->time - old->when >= comparison->keep)
+                continue;
+            mark.fresh = false;
+        } else {
+            const uint32_t found = table_find(&comparison->table, comparison->met, before, entry);
+            if (found != EMPTY) {
+                compare_socket(comparison, i, found);
+                continue;
+            }
+            mark = (struct sockets_mark){
+                .when = comparison->time, .change = SOCKETS_WENT, .fresh = true};
+        }
+        if (keep_socket(before, entry, &comparison->now->list) != 0)
+            return -ENOMEM;
+        comparison->marks[comparison->now->list.count - 1] = mark;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!comparison->met[i])
+            comparison->marks[i] = (struct sockets_mark){
+                .when = comparison->time, .change = SOCKETS_CAME, .fresh = true};
+    return keep_owners(before, comparison->now, count);
+}
+
+int sockets_changes_find(const struct sockets *before, const struct sockets_marks *before_marks,
+                         struct sockets *now, uint64_t time, uint64_t keep,
+                         struct sockets_marks *ret_marks, struct error *error)
+{
+    const size_t count = now->list.count, most = count + (before ? before->list.count : 0);
+    struct comparison comparison = {
+        .before = before,
+        .before_marks = before_marks,
+        .now = now,
+        .time = time,
+        .keep = keep,
+        .met = calloc(count + 1, sizeof(*comparison.met)),
+        .marks = calloc(most + 1, sizeof(*comparison.marks)),
+    };
+    int failed = comparison.met && comparison.marks ? 0 : -ENOMEM;
+    if (!failed && before)
+        failed = table_new(now, &comparison.table);
+    if (!failed && before)
+        failed = compare_all(&comparison);
+    free(comparison.met);
+    free(comparison.table.slots);
+    if (failed) {
+        free(comparison.marks);
+        return error_set(error, ENOMEM, "no memory for what has changed");
+    }
+    *ret_marks = (struct sockets_marks){comparison.marks, now->list.count};
+    return 0;
+}
