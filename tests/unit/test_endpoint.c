@@ -200,7 +200,7 @@ static const struct {
     {"udp6:127.0.0.1:80", LISTEN, 5, "this is an IPv4 address, and IPv6 was asked for"},
     /* Kinds */
     {"ssl:x:443", DIAL, 0, UNKNOWN_KIND("ssl")},
-    {"tpc:db:80", DIAL, 0, UNKNOWN_KIND("tpc")},
+    {"tpc:db:80", DIAL, 0, "unknown kind 'tpc'; did you mean 'tcp'?"},
     {"db:5432:7", DIAL, 0, UNKNOWN_KIND("db")},
     {"tcpp:db:80", DIAL, 0, "unknown kind 'tcpp'; did you mean 'tcp'?"},
     {"t\x1b[:db:80", DIAL, 1, "the byte 0x1b is no part of an endpoint's kind"},
