@@ -67,7 +67,10 @@ class Sockets(unittest.TestCase):
 
     def sockets(self, *words, status=0, stderr="", **others):
         done = run("sockets", *words, **others)
-        self.assertEqual((done.returncode, done.stderr), (status, stderr), words)
+        said = done.stderr
+        if not ROOT:  # what else there is on the machine may be others'
+            said = re.sub("^porthole sockets: the owners? of .* other users'.*\n", "", said)
+        self.assertEqual((done.returncode, said), (status, stderr), words)
         return done.stdout
 
     def rows(self, *words, **others):
@@ -581,10 +584,10 @@ class Output(Sockets):
         listener, _, server = self.connect()
         server.close()
         words = ["-s", "port", str(port_of(listener))]
-        (record,) = wait_until(
-            lambda: [r for r in self.json(*words) if r["states"].get("CLOSE_WAIT")], "the end's arrival"
-        )
         counts = {"LISTEN": 1, "CLOSE_WAIT": 1, "FIN_WAIT2": 1}
+        (record,) = wait_until(
+            lambda: [r for r in self.json(*words) if r["states"] == counts], "the end's arrival"
+        )
         self.assertEqual((record["total"], record["states"]), (3, counts))
         self.assertEqual(record["kinds"], {"tcp": counts})
         (process,) = record["processes"]
@@ -644,7 +647,7 @@ class Output(Sockets):
         reader, writer = os.pipe()
         os.close(reader)
         with os.fdopen(writer, "w") as pipe:
-            done = run("sockets", "-a", stdout=pipe)
+            done = run("sockets", "-aP", stdout=pipe)
         self.assertEqual((done.returncode, done.stderr), (141, ""))
 
     def test_record_and_replay(self):
