@@ -425,19 +425,23 @@ class Tables(unittest.TestCase):
 
     def test_counters_in_every_number(self):
         """Each counter that the kernel has, as 0, 1 and 2."""
-        script = ('mount -t tmpfs none /proc && mkdir /proc/net && cp "$1"/* /proc/net && shift && '
-                  'exec "$@"')  # fmt: skip
+        # A sanitizer needs to look at itself, and for leaks at all of /proc.
+        environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
+        script = ('mkdir -p "$1"/old && mount --bind /proc "$1"/old && mount -t tmpfs none /proc && '
+                  'ln -s "$1"/old/self /proc && cp -r "$1"/net /proc && shift && exec "$@"')  # fmt: skip
         for value in ("0", "1", "2"):
             with tempfile.TemporaryDirectory() as folder:
+                net = pathlib.Path(folder, "net")
+                net.mkdir()
                 for name in ("snmp", "netstat", "snmp6"):
                     text = pathlib.Path("/proc/net", name).read_text(encoding="ascii")
-                    pathlib.Path(folder, name).write_text(re.sub(r"(?<=[ \t])-?\d+\b", value, text),
-                                                          encoding="ascii")  # fmt: skip
+                    text = re.sub(r"(?<=[ \t])-?\d+\b", value, text)
+                    net.joinpath(name).write_text(text, encoding="ascii")
                 for words in ("-s", "-s6"):
                     outputs = [subprocess.run(
                         ["unshare", "-m", "sh", "-c", script, "sh", folder, *program, words],
-                        capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
-                        for program in ([PROGRAM, "netstat"], [NETSTAT])]  # fmt: skip
+                        capture_output=True, text=True, timeout=PATIENCE, check=True,
+                        env=environment).stdout for program in ([PROGRAM, "netstat"], [NETSTAT])]  # fmt: skip
                     self.assertEqual(*outputs)
 
 
