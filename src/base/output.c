@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 
 #define PENDING_MAXIMUM ((size_t)16 << 20)
 #define WRITE_MAXIMUM ((size_t)1 << 20)
+#define LOOK_EVERY 100 /* milliseconds, for signals while a reader is waited for */
 
 static int open_retrying(const char *path, int flags, mode_t mode)
 {
@@ -148,6 +150,15 @@ enum wait {
     WAIT_FOR_ALL,  /* wait until all of it is out */
 };
 
+/* A signal that is blocked, because a signalfd takes it, interrupts no poll(). */
+static bool signal_waits(void)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 &&
+           (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1 ||
+            sigismember(&pending, SIGHUP) == 1);
+}
+
 /* Waits as told until the descriptor takes bytes. A pipe that polls as writable takes PIPE_BUF
  * bytes without blocking (pipe(7)), which is why no more is written at a time: O_NONBLOCK is out of
  * the question, since it would hold for every process that shares the descriptor. */
@@ -155,12 +166,12 @@ static bool wait_writable(const struct output *output, enum wait wait)
 {
     for (;;) {
         struct pollfd ready = {.fd = output->fd, .events = POLLOUT};
-        bool waits =
-            wait == WAIT_FOR_ALL || (wait == WAIT_FOR_ROOM && unwritten(output) > PENDING_MAXIMUM);
-        int count = poll(&ready, 1, waits ? -1 : 0);
+        bool all = wait == WAIT_FOR_ALL;
+        bool room = wait == WAIT_FOR_ROOM && unwritten(output) > PENDING_MAXIMUM && !signal_waits();
+        int count = poll(&ready, 1, all ? -1 : room ? LOOK_EVERY : 0);
         if (count > 0)
             return true; /* also for POLLERR and POLLHUP: write() says what is wrong */
-        if (count == 0 || errno != EINTR || wait != WAIT_FOR_ALL)
+        if (count == 0 ? !room : errno != EINTR || !all)
             return false;
     }
 }

@@ -472,6 +472,18 @@ void talk_stop(struct talk *talk, int status)
     loop_stop(talk->loop);
 }
 
+/* The loop no longer takes them. While records are written out to a reader who takes his time, a
+ * signal ends the program in the default way. */
+static void give_up_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int talk_run(struct talk *talk, void (*release)(void *user), void *user)
 {
     struct error error = {0};
@@ -481,6 +493,7 @@ int talk_run(struct talk *talk, void (*release)(void *user), void *user)
         talk_stop(talk, EXIT_TROUBLE);
     }
     release(user);
+    give_up_signals();
     bool broken = talk->view.broken;
     if (broken || (talk->view.has_screen && talk->view.screen.broken)) {
         if (talk->status == EXIT_DONE)

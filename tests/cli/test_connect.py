@@ -411,6 +411,28 @@ class Outputs(Conversation):
                 )  # fmt: skip
                 self.assertEqual((done.stdout, done.stderr), (b"141\n", b""))
 
+    def test_a_reader_that_stands_still(self):
+        """Who looks at the beginning of a dump and leaves the rest can still end it."""
+
+        def pour(connection):
+            with contextlib.suppress(OSError):
+                while True:
+                    connection.sendall(bytes(1 << 16))
+
+        peer = Peer(self, pour)
+        with subprocess.Popen(
+            [PROGRAM, "connect", "--hex", "127.0.0.1", str(peer.port)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            process.stdout.read(1 << 20)
+            time.sleep(1)  # until as much waits for it as may
+            deadline = time.monotonic() + PATIENCE
+            while process.poll() is None:
+                self.assertLess(time.monotonic(), deadline, "it does not end")
+                process.send_signal(signal.SIGTERM)
+                time.sleep(0.1)
+        self.assertEqual(process.returncode, -signal.SIGTERM)
+
     def test_a_full_disk(self):
         for words in ([], ["--json"], ["--hex"]):
             with self.subTest(words), open("/dev/full", "wb") as full:

@@ -369,6 +369,33 @@ static void test_pump_waits_with_much_pending_until_a_signal(void **state)
     close(ends[1]);
 }
 
+/* Who takes signals by a signalfd is not interrupted by them, and must be let go all the same. */
+static void test_pump_waits_until_a_blocked_signal(void **state)
+{
+    (void)state;
+    const size_t length = (size_t)17 << 20;
+    int ends[2];
+    sigset_t set, old;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    struct output output = {.fd = ends[1]};
+    assert_true(buffer_reserve(&output.pending, length));
+    memset(output.pending.data, 'x', length);
+    output.pending.length = length;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    assert_int_equal(sigprocmask(SIG_BLOCK, &set, &old), 0);
+    assert_int_equal(raise(SIGTERM), 0);
+    output_pump(&output);
+    assert_int_equal(output.code, 0);
+    assert_true(output.pending.length - output.written > (size_t)16 << 20);
+    assert_int_equal(sigtimedwait(&set, NULL, &(struct timespec){0}), SIGTERM);
+    assert_int_equal(sigprocmask(SIG_SETMASK, &old, NULL), 0);
+    output_release(&output);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 /* finish() waits for a slow reader instead of dropping what it has not taken yet. */
 static void test_finish_waits_for_the_reader(void **state)
 {
@@ -436,6 +463,7 @@ int main(void)
         PLACED(test_dev_stdout_shares_the_file),
         cmocka_unit_test(test_pump_never_waits_for_a_reader),
         cmocka_unit_test(test_pump_waits_with_much_pending_until_a_signal),
+        cmocka_unit_test(test_pump_waits_until_a_blocked_signal),
         cmocka_unit_test(test_finish_waits_for_the_reader),
         PLACED(test_paths_that_cannot_be_opened),
     };
