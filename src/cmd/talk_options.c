@@ -51,6 +51,17 @@ struct conflict {
     const char *one, *other;
 };
 
+/* Standard output has what is said. */
+static int check_files(const struct talk_options *options, struct error *error)
+{
+    const char *const files[] = {options->record, options->hex_file, options->plain_file};
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        if (files[i] && strcmp(files[i], "-") == 0)
+            return error_set(error, EINVAL, "standard output has what is said already: %s",
+                             options->netcat ? "give a file" : "give a file, --json or --hex");
+    return 0;
+}
+
 int talk_options_check(const struct talk_options *options, struct error *error)
 {
     bool program = options->program || options->shell, hub = options->broker || options->chat;
@@ -99,7 +110,7 @@ int talk_options_check(const struct talk_options *options, struct error *error)
         return error_set(error, EINVAL, "the command for the shell is empty");
     if (options->key && !options->certificate)
         return error_set(error, EINVAL, "--key needs the certificate that it belongs to: --cert");
-    return 0;
+    return program ? 0 : check_files(options, error);
 }
 
 const struct option talk_kind_options[] = {

@@ -411,6 +411,12 @@ class Outputs(Conversation):
                 )  # fmt: skip
                 self.assertEqual((done.stdout, done.stderr), (b"141\n", b""))
 
+    def test_records_do_not_go_among_what_is_said(self):
+        for words in ([], ["--json"], ["--hex"]):
+            with self.subTest(words):
+                done = run("connect", *words, "--record", "-", "127.0.0.1", free_port())
+                self.check(done, 2, rb"porthole connect: standard output has [^\n]*\n")
+
     def test_a_reader_that_stands_still(self):
         """Who looks at the beginning of a dump and leaves the rest can still end it."""
 
