@@ -127,6 +127,11 @@ static void draw_title(const struct view *view)
     add_count(&line, others == total ? 0 : others, "others");
     buffer_add_format(&line, "  +%zu", view->came);
     buffer_add_format(&line, " -%zu", view->went);
+    if (list->count > view->page)
+        buffer_add_format(&line, "  (%zu to %zu of %zu)", view->top + 1,
+                          view->top + view->page < list->count ? view->top + view->page
+                                                               : list->count,
+                          list->count);
     if (view->paused)
         buffer_add_text(&line, "  PAUSED");
     sockets_screen_line(0, line.failed ? "" : line.data, 0, SOCKETS_TITLE);
@@ -292,23 +297,15 @@ static void draw_prompt(const struct view *view, size_t row, size_t columns)
 
 static void draw_bottom(const struct view *view, size_t row)
 {
-    const size_t count = view->look->sockets.list.count;
-    const size_t last = view->top + view->page < count ? view->top + view->page : count;
-    struct buffer line = {0};
-    if (view->fault.code) {
+    if (view->fault.code)
         sockets_screen_line(row, view->fault.message, 0, SOCKETS_YELLOW);
-        return;
-    }
-    if (view->helps)
-        buffer_add_text(&line, "q quit  / filter  a all  l listening  e established  s sort  "
-                               "r reverse  n numeric  p pause  h help");
+    else if (view->helps)
+        sockets_screen_line(row,
+                            "q quit  / filter  a all  l listening  e established  s sort  "
+                            "r reverse  n numeric  p pause  h help",
+                            0, SOCKETS_PLAIN);
     else
-        buffer_add_format(&line, "h: what keys do");
-    if (count > view->page)
-        buffer_add_format(&line, "  (%zu to %zu of %zu)", view->top + 1, last, count);
-    if (!line.failed)
-        sockets_screen_line(row, line.data, 0, SOCKETS_PLAIN);
-    buffer_release(&line);
+        sockets_screen_line(row, "h: what keys do", 0, SOCKETS_PLAIN);
 }
 
 static void draw(struct view *view)
