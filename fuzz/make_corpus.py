@@ -714,6 +714,7 @@ def net_counter_inputs():
         'groups': b'\2' + igmp + b'1\tlo        :     1      V3\n\t\t\t\t010000E0     1 '
         b'0:00000000\t\t0\n',
         'group-of-none': b'\2' + igmp + b'\t\t\t\t010000E0     1 0:00000000\t\t0\n',
+        'group-of-zero': b'\x031 \0lo ff020000000000000000000000000001 1 0000000C 0\n',
         'groups6': b'\3' + b'1    lo              ff020000000000000000000000000001     1 0000000C 0\n',
     }
 

@@ -167,7 +167,7 @@ static bool take_interface(struct span *line, struct net_group *group)
     struct span index, name;
     uint64_t number;
     if (!take_word(line, &index) || !read_digits(&index, 10, &number) || !take_word(line, &name) ||
-        span_length(&name) >= sizeof(group->interface))
+        span_length(&name) >= sizeof(group->interface) || memchr(name.at, '\0', span_length(&name)))
         return false;
     memcpy(group->interface, name.at, span_length(&name));
     group->interface[span_length(&name)] = '\0';

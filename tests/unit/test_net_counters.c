@@ -168,6 +168,15 @@ static void nonsense_is_told_with_its_line(void **state)
     }
 }
 
+static void a_name_has_no_zero_in_it(void **state)
+{
+    (void)state;
+    static const char text[] = "1 \0lo ff020000000000000000000000000001 1 0000000C 0\n";
+    struct taken taken = {0};
+    assert_int_equal(read_text(GROUPS6, text, sizeof(text) - 1, &taken, NULL), -EBADMSG);
+    assert_int_equal(taken.count, 0);
+}
+
 static void who_takes_them_may_end_it(void **state)
 {
     (void)state;
@@ -230,6 +239,7 @@ int main(void)
         cmocka_unit_test(ipv6_has_a_line_for_each),
         cmocka_unit_test(groups_belong_to_interfaces),
         cmocka_unit_test(nonsense_is_told_with_its_line),
+        cmocka_unit_test(a_name_has_no_zero_in_it),
         cmocka_unit_test(who_takes_them_may_end_it),
         cmocka_unit_test(an_empty_text_has_none),
         cmocka_unit_test(damage_is_survived),
