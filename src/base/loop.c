@@ -226,7 +226,7 @@ static void call_tasks(struct loop *loop)
 
 static void take_signals(struct watch *watch, uint32_t events)
 {
-    struct loop *loop = (struct loop *)((char *)watch - offsetof(struct loop, signals));
+    struct loop *loop = CONTAINER_OF(watch, struct loop, signals);
     struct signalfd_siginfo info;
     (void)events;
     while (!loop->stopped && read(watch->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))

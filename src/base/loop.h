@@ -5,6 +5,8 @@
  * loop before. Any callback may remove any of them, also those that are about to be called. */
 #pragma once
 
+#include "base/container.h"
+
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>

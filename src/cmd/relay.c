@@ -101,7 +101,7 @@ static void link_failed(struct link *link, const struct error *error)
 static void conversation_over(struct conversation *conversation, enum pair_outcome outcome,
                               const struct error *error)
 {
-    struct link *link = (struct link *)((char *)conversation - offsetof(struct link, conversation));
+    struct link *link = CONTAINER_OF(conversation, struct link, conversation);
     struct relay *relay = link->relay;
     for (enum pair_direction i = 0; i < PAIR_DIRECTIONS; i++)
         relay->bytes[i] += conversation->bytes[i];
@@ -240,7 +240,7 @@ static void tell(void *user, enum listener_event event, const struct peer *peer,
 
 static void drain_due(struct timer *timer)
 {
-    struct relay *relay = (struct relay *)((char *)timer - offsetof(struct relay, drain));
+    struct relay *relay = CONTAINER_OF(timer, struct relay, drain);
     talk_say(&relay->talk, "%llu connections are cut off", (unsigned long long)relay->open);
     talk_stop(&relay->talk, EXIT_SIGNAL + SIGTERM);
 }

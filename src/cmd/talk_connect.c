@@ -28,8 +28,7 @@ struct connecting {
 static void conversation_over(struct conversation *conversation, enum pair_outcome outcome,
                               const struct error *error)
 {
-    struct connecting *connecting =
-        (struct connecting *)((char *)conversation - offsetof(struct connecting, conversation));
+    struct connecting *connecting = CONTAINER_OF(conversation, struct connecting, conversation);
     connecting->terminal = NULL;
     talk_stop(conversation->talk, conversation_status(conversation, outcome, error));
 }

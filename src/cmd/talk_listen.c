@@ -75,8 +75,7 @@ static void visitor_departed(struct visitor *visitor, int status)
 static void conversation_over(struct conversation *conversation, enum pair_outcome outcome,
                               const struct error *error)
 {
-    struct visitor *visitor =
-        (struct visitor *)((char *)conversation - offsetof(struct visitor, conversation));
+    struct visitor *visitor = CONTAINER_OF(conversation, struct visitor, conversation);
     struct listening *listening = visitor->listening;
     struct talk *talk = &listening->talk;
     int status = EXIT_DONE;
@@ -93,8 +92,7 @@ static void conversation_over(struct conversation *conversation, enum pair_outco
 
 static void program_exited(struct program *program, int status)
 {
-    struct visitor *visitor =
-        (struct visitor *)((char *)program - offsetof(struct visitor, program));
+    struct visitor *visitor = CONTAINER_OF(program, struct visitor, program);
     (void)status;
     if (!visitor->conversation.pair)
         visitor_departed(visitor, EXIT_DONE);

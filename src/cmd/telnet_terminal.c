@@ -38,9 +38,9 @@ enum next {
     NEXT_QUIT,
 };
 
-static struct telnet_terminal *terminal_of(const void *member, size_t offset)
+static struct telnet_terminal *terminal_of(struct channel *channel)
 {
-    return (struct telnet_terminal *)((const char *)member - offset);
+    return (struct telnet_terminal *)channel;
 }
 
 /* Standard output may be a file: then the prompt does not belong there. */
@@ -303,7 +303,7 @@ static bool take_line(struct telnet_terminal *self, char *line, size_t size)
 
 static void prompt_go_on(struct task *task)
 {
-    struct telnet_terminal *self = terminal_of(task, offsetof(struct telnet_terminal, prompted));
+    struct telnet_terminal *self = CONTAINER_OF(task, struct telnet_terminal, prompted);
     char line[TYPED_SIZE];
     for (;;) {
         if (!take_line(self, line, sizeof(line))) {
@@ -344,7 +344,7 @@ static ssize_t end_of_file(struct telnet_terminal *self)
 
 static ssize_t terminal_read(struct channel *channel, void *bytes, size_t size)
 {
-    struct telnet_terminal *self = terminal_of(channel, 0);
+    struct telnet_terminal *self = terminal_of(channel);
     if (self->prompting)
         return -EAGAIN;
     if (self->escape_is_data) {
@@ -376,7 +376,7 @@ static ssize_t terminal_read(struct channel *channel, void *bytes, size_t size)
 
 static ssize_t terminal_write(struct channel *channel, const void *bytes, size_t length)
 {
-    struct telnet_terminal *self = terminal_of(channel, 0);
+    struct telnet_terminal *self = terminal_of(channel);
     if (self->prompting)
         return -EAGAIN;
     ssize_t put = channel_write(self->lower, bytes, length);
@@ -387,12 +387,12 @@ static ssize_t terminal_write(struct channel *channel, const void *bytes, size_t
 
 static int terminal_shut(struct channel *channel)
 {
-    return channel_shut(terminal_of(channel, 0)->lower);
+    return channel_shut(terminal_of(channel)->lower);
 }
 
 static void terminal_free(struct channel *channel, bool abort)
 {
-    struct telnet_terminal *self = terminal_of(channel, 0);
+    struct telnet_terminal *self = terminal_of(channel);
     terminal_mode_end();
     loop_cancel(self->loop, &self->prompted);
     channel_free(self->lower, abort);

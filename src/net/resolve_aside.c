@@ -66,8 +66,7 @@ void resolve_aside_cancel(struct resolve_aside *aside)
 
 static void answered(struct watch *watch, uint32_t events)
 {
-    struct resolve_aside *aside =
-        (struct resolve_aside *)((char *)watch - offsetof(struct resolve_aside, watch));
+    struct resolve_aside *aside = CONTAINER_OF(watch, struct resolve_aside, watch);
     struct question *question = aside->question;
     uint64_t count;
     (void)events;

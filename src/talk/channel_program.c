@@ -63,8 +63,7 @@ static const struct channel_class program_class = {
 
 static void program_ready(struct watch *watch, uint32_t events)
 {
-    struct channel *channel =
-        (struct channel *)((char *)watch - offsetof(struct program_channel, watch));
+    struct channel *channel = &CONTAINER_OF(watch, struct program_channel, watch)->channel;
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         channel->readable = true;
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))

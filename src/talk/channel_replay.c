@@ -142,8 +142,7 @@ static const struct channel_class replay_class = {
 
 static void wake(struct task *task)
 {
-    struct replay_channel *self =
-        (struct replay_channel *)((char *)task - offsetof(struct replay_channel, wake));
+    struct replay_channel *self = CONTAINER_OF(task, struct replay_channel, wake);
     self->channel.ready(&self->channel, self->channel.user);
 }
 

@@ -86,8 +86,7 @@ static const struct channel_class socket_class = {
 
 static void socket_ready(struct watch *watch, uint32_t events)
 {
-    struct channel *channel =
-        (struct channel *)((char *)watch - offsetof(struct socket_channel, watch));
+    struct channel *channel = &CONTAINER_OF(watch, struct socket_channel, watch)->channel;
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         channel->readable = true;
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))

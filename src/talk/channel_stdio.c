@@ -118,8 +118,7 @@ static const struct channel_class stdio_class = {
 
 static void in_ready(struct watch *watch, uint32_t events)
 {
-    struct stdio_channel *self =
-        (struct stdio_channel *)((char *)watch - offsetof(struct stdio_channel, in.watch));
+    struct stdio_channel *self = CONTAINER_OF(watch, struct stdio_channel, in.watch);
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP))
         self->channel.readable = true;
     if (self->out.watch.fd == watch->fd && events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
@@ -129,8 +128,7 @@ static void in_ready(struct watch *watch, uint32_t events)
 
 static void out_ready(struct watch *watch, uint32_t events)
 {
-    struct stdio_channel *self =
-        (struct stdio_channel *)((char *)watch - offsetof(struct stdio_channel, out.watch));
+    struct stdio_channel *self = CONTAINER_OF(watch, struct stdio_channel, out.watch);
     (void)events;
     self->channel.writable = true;
     self->channel.ready(&self->channel, self->channel.user);

@@ -107,8 +107,7 @@ static void end_cr(struct telnet_channel *self)
  * soon; a Return key is followed by nothing. */
 static void line_end_due(struct timer *timer)
 {
-    struct telnet_channel *self =
-        (struct telnet_channel *)((char *)timer - offsetof(struct telnet_channel, line_end));
+    struct telnet_channel *self = CONTAINER_OF(timer, struct telnet_channel, line_end);
     end_cr(self);
     out_flush(self);
 }
@@ -373,7 +372,7 @@ static void start(struct telnet_channel *self)
 
 static void start_run(struct task *task)
 {
-    start((struct telnet_channel *)((char *)task - offsetof(struct telnet_channel, start)));
+    start(CONTAINER_OF(task, struct telnet_channel, start));
 }
 
 /* ---- the channel ---- */

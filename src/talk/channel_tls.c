@@ -19,8 +19,7 @@
 
 static struct tls_session *session_of(const struct channel *channel)
 {
-    return (struct tls_session *)((char *)(uintptr_t)channel -
-                                  offsetof(struct tls_session, channel));
+    return CONTAINER_OF(channel, struct tls_session, channel);
 }
 
 /* ---- the transport: what OpenSSL sends and receives by ---- */
@@ -276,8 +275,7 @@ static const struct channel_class channel_tls = {
  * may be tried whatever it was that happened. */
 static void watch_ready(struct watch *watch, uint32_t events)
 {
-    struct tls_session *session =
-        (struct tls_session *)((char *)watch - offsetof(struct tls_session, watch));
+    struct tls_session *session = CONTAINER_OF(watch, struct tls_session, watch);
     struct channel *channel = &session->channel;
     (void)events;
     channel->readable = channel->writable = true;

@@ -153,8 +153,7 @@ static const struct channel_class udp_class = {
 
 static void udp_ready(struct watch *watch, uint32_t events)
 {
-    struct udp_channel *self =
-        ((struct udp_socket *)((char *)watch - offsetof(struct udp_socket, watch)))->owner;
+    struct udp_channel *self = CONTAINER_OF(watch, struct udp_socket, watch)->owner;
     if (events & (EPOLLIN | EPOLLERR))
         self->channel.readable = true;
     if (events & EPOLLOUT && self->count)

@@ -148,7 +148,7 @@ static void connect_failed(struct dial *dial, int code, const char *what)
 
 static void socket_ready(struct watch *watch, uint32_t events)
 {
-    struct dial *dial = (struct dial *)((char *)watch - offsetof(struct dial, watch));
+    struct dial *dial = CONTAINER_OF(watch, struct dial, watch);
     dial_go_on(dial);
     /* The end is behind what is looked at, but not yet taken: an answer that is cut short. */
     if (!dial->failed && dial->step == STEP_PROXY && events & (EPOLLRDHUP | EPOLLHUP)) {
@@ -243,7 +243,7 @@ static void try_next(struct dial *dial)
 
 static void patience_due(struct timer *timer)
 {
-    struct dial *dial = (struct dial *)((char *)timer - offsetof(struct dial, patience));
+    struct dial *dial = CONTAINER_OF(timer, struct dial, patience);
     if (dial->watch.fd < 0)
         try_peer(dial);
     else
@@ -458,7 +458,7 @@ static void hand_over(struct dial *dial)
 
 static void run_task(struct task *task)
 {
-    struct dial *dial = (struct dial *)((char *)task - offsetof(struct dial, task));
+    struct dial *dial = CONTAINER_OF(task, struct dial, task);
     if (dial->failed)
         finish(dial, NULL, NULL, NULL);
     else if (dial->channel)
@@ -489,7 +489,7 @@ static void looked_up(void *user, const struct address *addresses, size_t count,
 
 static void limit_due(struct timer *timer)
 {
-    struct dial *dial = (struct dial *)((char *)timer - offsetof(struct dial, limit));
+    struct dial *dial = CONTAINER_OF(timer, struct dial, limit);
     static const char *const doing[] = {
         [STEP_PROXY] = "the proxy did not answer",
         [STEP_GREET] = "the PROXY header could not be sent",

@@ -426,7 +426,7 @@ static void finish(struct member *client)
 
 static void member_turn(struct task *task)
 {
-    struct member *member = (struct member *)((char *)task - offsetof(struct member, turn));
+    struct member *member = CONTAINER_OF(task, struct member, turn);
     flush(member);
     if (!member->gone && member->speaking && member->channel->readable && !member->hold) {
         enum hold why = hold_of(member);
@@ -452,7 +452,7 @@ static void member_ready(struct channel *channel, void *user)
 
 static void idle_due(struct timer *timer)
 {
-    struct member *member = (struct member *)((char *)timer - offsetof(struct member, idle));
+    struct member *member = CONTAINER_OF(timer, struct member, idle);
     uint64_t idle = member->hub->options.idle;
     char text[TEXT_NUMBER_SIZE];
     if (member->active + idle > loop_now(member->hub->loop)) {
@@ -466,7 +466,7 @@ static void idle_due(struct timer *timer)
 /* Those who take nothing although somebody has to wait for them, or although they have ended. */
 static void patience_due(struct timer *timer)
 {
-    struct hub *hub = (struct hub *)((char *)timer - offsetof(struct hub, patience));
+    struct hub *hub = CONTAINER_OF(timer, struct hub, patience);
     uint64_t now = loop_now(hub->loop), patience = hub->options.patience;
     char text[TEXT_NUMBER_SIZE];
     bool waited = hub->local && hub->local->hold == HOLD_ALL;
@@ -537,7 +537,7 @@ static void local_goodbye(struct hub *hub)
 
 static void say_goodbyes(struct task *task)
 {
-    struct hub *hub = (struct hub *)((char *)task - offsetof(struct hub, goodbyes));
+    struct hub *hub = CONTAINER_OF(task, struct hub, goodbyes);
     hub->parting = true;
     while (hub->leaving) {
         struct member *client = hub->leaving;

@@ -110,8 +110,7 @@ static void approach_failed(struct approach *approach, const struct error *error
 
 static void limit_due(struct timer *timer)
 {
-    struct approach *approach =
-        (struct approach *)((char *)timer - offsetof(struct approach, limit));
+    struct approach *approach = CONTAINER_OF(timer, struct approach, limit);
     struct error error;
     error_set(&error, ETIMEDOUT,
               approach->channel ? "the TLS handshake was not finished in time"
@@ -209,8 +208,7 @@ static void approach_channel_ready(struct channel *channel, void *user)
 
 static void approach_ready(struct watch *watch, uint32_t events)
 {
-    struct approach *approach =
-        (struct approach *)((char *)watch - offsetof(struct approach, watch));
+    struct approach *approach = CONTAINER_OF(watch, struct approach, watch);
     if (approach_go_on(approach) == -EAGAIN && approach->header_wanted &&
         events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
         struct error error;
@@ -322,7 +320,7 @@ static void ear_accept(struct ear *ear)
 
 static void ear_ready(struct watch *watch, uint32_t events)
 {
-    struct ear *ear = (struct ear *)((char *)watch - offsetof(struct ear, watch));
+    struct ear *ear = CONTAINER_OF(watch, struct ear, watch);
     (void)events;
     ear->ready = true;
     ear_accept(ear);
@@ -330,8 +328,7 @@ static void ear_ready(struct watch *watch, uint32_t events)
 
 static void accept_again(struct task *task)
 {
-    struct listener *listener =
-        (struct listener *)((char *)task - offsetof(struct listener, again));
+    struct listener *listener = CONTAINER_OF(task, struct listener, again);
     for (size_t i = 0; i < listener->count; i++)
         if (listener->ears[i].ready)
             ear_accept(&listener->ears[i]);
@@ -339,8 +336,7 @@ static void accept_again(struct task *task)
 
 static void rest_due(struct timer *timer)
 {
-    struct listener *listener =
-        (struct listener *)((char *)timer - offsetof(struct listener, rest));
+    struct listener *listener = CONTAINER_OF(timer, struct listener, rest);
     listener->resting = false;
     accept_again(&listener->again);
 }

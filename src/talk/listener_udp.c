@@ -295,8 +295,7 @@ static void take_datagrams(struct udp_sessions *sessions)
 
 static void sessions_ready(struct watch *watch, uint32_t events)
 {
-    struct udp_sessions *sessions =
-        (struct udp_sessions *)((char *)watch - offsetof(struct udp_sessions, watch));
+    struct udp_sessions *sessions = CONTAINER_OF(watch, struct udp_sessions, watch);
     sessions->users++;
     if (events & EPOLLOUT)
         tell_blocked(sessions);
@@ -308,8 +307,7 @@ static void sessions_ready(struct watch *watch, uint32_t events)
 
 static void sessions_again(struct task *task)
 {
-    struct udp_sessions *sessions =
-        (struct udp_sessions *)((char *)task - offsetof(struct udp_sessions, again));
+    struct udp_sessions *sessions = CONTAINER_OF(task, struct udp_sessions, again);
     sessions->users++;
     take_datagrams(sessions);
     sessions->users--;

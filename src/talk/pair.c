@@ -495,14 +495,9 @@ static void pair_step(struct pair *pair)
     }
 }
 
-static struct pair *pair_of(void *member, size_t offset)
-{
-    return (struct pair *)((char *)member - offset);
-}
-
 static void pair_turn(struct task *task)
 {
-    struct pair *pair = pair_of(task, offsetof(struct pair, turn));
+    struct pair *pair = CONTAINER_OF(task, struct pair, turn);
     if (!pair->over)
         pair_step(pair);
     if (pair->over && pair->options.ended) {
@@ -524,7 +519,7 @@ static void channel_became_ready(struct channel *channel, void *user)
 
 static void idle_due(struct timer *timer)
 {
-    struct pair *pair = pair_of(timer, offsetof(struct pair, idle));
+    struct pair *pair = CONTAINER_OF(timer, struct pair, idle);
     uint64_t due = pair->active + pair->options.idle;
     if (due <= loop_now(pair->loop))
         pair_over(pair, PAIR_IDLE);
@@ -536,7 +531,7 @@ static void idle_due(struct timer *timer)
  * last; so that has to be acknowledged first. */
 static void closing_due(struct timer *timer)
 {
-    struct pair *pair = pair_of(timer, offsetof(struct pair, closing));
+    struct pair *pair = CONTAINER_OF(timer, struct pair, closing);
     uint64_t now = loop_now(pair->loop);
     size_t unsent = pair_unsent(pair);
     if (unsent < pair->unsent) /* it goes on */
@@ -549,7 +544,7 @@ static void closing_due(struct timer *timer)
 
 static void delay_due(struct timer *timer)
 {
-    struct pair *pair = pair_of(timer, offsetof(struct pair, delay));
+    struct pair *pair = CONTAINER_OF(timer, struct pair, delay);
     pair->flows[PAIR_FORTH].waiting = pair->flows[PAIR_BACK].waiting = false;
     loop_defer(pair->loop, &pair->turn);
 }

@@ -133,7 +133,7 @@ static void program_forget(struct program *program)
 
 static void program_ended(struct watch *watch, uint32_t events)
 {
-    struct program *program = (struct program *)((char *)watch - offsetof(struct program, watch));
+    struct program *program = CONTAINER_OF(watch, struct program, watch);
     int status = 0;
     (void)events;
     /* Where our parent has made us ignore SIGCHLD nobody can tell how it ended. */
@@ -146,7 +146,7 @@ static void program_ended(struct watch *watch, uint32_t events)
 
 static void kill_due(struct timer *timer)
 {
-    struct program *program = (struct program *)((char *)timer - offsetof(struct program, kill));
+    struct program *program = CONTAINER_OF(timer, struct program, kill);
     pidfd_send_signal(program->watch.fd, SIGKILL, NULL, 0);
 }
 

@@ -76,7 +76,6 @@ void tls_describe_session(SSL *ssl, struct tls_description *ret_description)
 
 void channel_tls_describe(const struct channel *channel, struct tls_description *ret_description)
 {
-    const struct tls_session *session =
-        (const struct tls_session *)((const char *)channel - offsetof(struct tls_session, channel));
+    const struct tls_session *session = CONTAINER_OF(channel, struct tls_session, channel);
     tls_describe_session(session->ssl, ret_description);
 }
