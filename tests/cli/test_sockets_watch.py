@@ -21,6 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 # pylint: disable=wrong-import-position
 
 import records
+from namespaces import Namespace, need
 from porthole import PROGRAM, command, run, start
 from sockets import listen, port_of
 from talk_run import own_network
@@ -162,6 +163,15 @@ class InLines(unittest.TestCase):
                 lines.expect(r"\+ .*u_str .*s\\x1b\[31m")
             lines.expect(r"- .*u_str .*s\\x1b\[31m")
 
+    @need("ip")
+    def test_namespaces_that_are_gone(self):
+        with Lines("-n", "--tcp", "--all-namespaces") as lines:
+            lines.expect("  TIME +NAMESPACE")
+            with Namespace() as namespace:
+                with listener_in(namespace) as port:
+                    lines.expect(rf"\+ .*  {namespace.name} .*:{port} ")
+            lines.expect(rf"- .*  {namespace.name} .*:{port} ")
+
     def test_it_ends_with_its_reader(self):
         reading, writing = os.pipe()
         with listen("127.0.0.1"), start("sockets", OFTEN, "--json", stdout=writing) as process:
@@ -194,19 +204,24 @@ def port_of_text(port):
     return f"{port} "
 
 
-@contextlib.contextmanager
 def hostile_listener():
     """A process with a name that would write to the terminal, which listens; its port."""
+    return listener_in(None, f"open('/proc/self/comm', 'wb').write({HOSTILE.encode('latin-1')!r})\n")
+
+
+@contextlib.contextmanager
+def listener_in(namespace, first=""):
+    """A process in that namespace which listens after some first words; its port."""
     program = (
-        "import socket, sys\n"
-        f"open('/proc/self/comm', 'wb').write({HOSTILE.encode('latin-1')!r})\n"
+        f"import socket, sys\n{first}"
         "made = socket.create_server(('127.0.0.1', 0))\n"
         "print(made.getsockname()[1], flush=True)\n"
         "sys.stdin.read()\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+        [*(namespace.prefix if namespace else []), sys.executable, "-c", program],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
         try:
             yield int(process.stdout.readline())
         finally:
@@ -317,7 +332,7 @@ class OnScreen(unittest.TestCase):
         with Connection() as made:
             ends = rf"127\.0\.0\.1:{made.client_port} +127\.0\.0\.1:{made.port}"
             screen.expect(rf"^\+ tcp +ESTABLISHED .*{ends}")
-            screen.expect(r"  1 LISTEN  2 ESTABLISHED  \+3 -0")
+            screen.expect(r"  1 LISTEN  2 ESTABLISHED .*\+3 -\d+")
             made.close()
             screen.expect(rf"^~ tcp +TIME_WAIT .*{ends} .*\(was ESTABLISHED\)")
 
