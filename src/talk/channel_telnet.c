@@ -1,6 +1,7 @@
-/* A channel that speaks telnet over another one. libtelnet keeps the state of the protocol; here
- * are line ends, what waits to be sent or read, and which options we agree to. */
+/* A channel that speaks telnet over another one. libtelnet keeps the state of the protocol; here is
+ * what waits to be sent or read, and which options we agree to. */
 #include "talk/telnet.h"
+#include "talk/telnet_lines.h"
 #include "talk/telnet_options.h"
 
 #include "base/buffer.h"
@@ -42,18 +43,16 @@ struct telnet_channel {
     bool asking;                     /* it is we who began the negotiation that is being sent */
     unsigned char answer, answer_to; /* sent just now, in answer to something: command, option */
 
+    struct telnet_lines lines;
     struct buffer out; /* for the lower channel */
     size_t sent;       /* of `out` */
     int write_failed;  /* -errno of the first write to the lower channel that failed */
-    bool open_cr;      /* the last byte written was a CR: what follows decides what it meant */
     struct timer line_end;
 
     struct buffer in; /* for our reader */
     size_t taken;     /* of `in` */
-    bool cr_read;     /* the last byte that came was a CR, and is not (or, raw: is) in `in` */
-    bool raw;
-    bool receiving;  /* in telnet_recv() */
-    int read_failed; /* CHANNEL_END, or -errno: after what is in `in` */
+    bool receiving;   /* in telnet_recv() */
+    int read_failed;  /* CHANNEL_END, or -errno: after what is in `in` */
     char chunk[CHUNK_SIZE];
 };
 
@@ -97,9 +96,7 @@ static int out_flush(struct telnet_channel *self)
 /* The CR that was written last stands alone. */
 static void end_cr(struct telnet_channel *self)
 {
-    if (self->open_cr)
-        buffer_add_character(&self->out, '\0');
-    self->open_cr = false;
+    telnet_lines_end_sent(&self->lines, &self->out);
     loop_timer_clear(self->loop, &self->line_end);
 }
 
@@ -114,74 +111,11 @@ static void line_end_due(struct timer *timer)
 
 static void encode(struct telnet_channel *self, const char *bytes, size_t length)
 {
-    bool binary = self->us.on[TELNET_TELOPT_BINARY];
-    size_t i = 0;
-    while (i < length) {
-        if (self->open_cr && bytes[i] == '\n' && !self->raw) {
-            buffer_add_character(&self->out, '\n');
-            self->open_cr = false;
-            i++;
-            continue;
-        }
-        end_cr(self);
-        size_t run = i;
-        while (run < length &&
-               (binary || (bytes[run] != '\r' && (self->raw || bytes[run] != '\n'))))
-            run++;
-        telnet_send(self->telnet, bytes + i, run - i);
-        if (run < length) {
-            buffer_add_character(&self->out, '\r');
-            self->open_cr = bytes[run] == '\r';
-            if (bytes[run] == '\n')
-                buffer_add_character(&self->out, '\n');
-            run++;
-        }
-        i = run;
-    }
     loop_timer_clear(self->loop, &self->line_end);
-    if (self->open_cr && (self->raw || loop_timer_set(self->loop, &self->line_end,
-                                                      clock_monotonic() + LINE_END_PATIENCE)))
+    telnet_lines_send(&self->lines, self->us.on[TELNET_TELOPT_BINARY], bytes, length, &self->out);
+    if (self->lines.sent_cr &&
+        loop_timer_set(self->loop, &self->line_end, clock_monotonic() + LINE_END_PATIENCE))
         end_cr(self);
-}
-
-/* ---- what was received ---- */
-
-static void end_cr_read(struct telnet_channel *self)
-{
-    if (self->cr_read && !self->raw)
-        buffer_add_character(&self->in, '\r');
-    self->cr_read = false;
-}
-
-/* What the byte behind a CR says of it. Returns whether it has no meaning of its own. */
-static bool decode_after_cr(struct telnet_channel *self, char byte)
-{
-    self->cr_read = false;
-    if (self->raw)
-        return byte == '\0';
-    buffer_add_character(&self->in, byte == '\n' ? '\n' : '\r');
-    return byte == '\n' || byte == '\0';
-}
-
-static void decode(struct telnet_channel *self, const char *bytes, size_t length)
-{
-    if (self->other.on[TELNET_TELOPT_BINARY]) {
-        end_cr_read(self);
-        buffer_add(&self->in, bytes, length);
-        return;
-    }
-    const char *end = bytes + length;
-    while (bytes < end) {
-        if (self->cr_read) {
-            bytes += decode_after_cr(self, *bytes);
-            continue;
-        }
-        const char *cr = memchr(bytes, '\r', (size_t)(end - bytes));
-        self->cr_read = cr != NULL;
-        const char *run_end = !cr ? end : self->raw ? cr + 1 : cr;
-        buffer_add(&self->in, bytes, (size_t)(run_end - bytes));
-        bytes = cr ? cr + 1 : end;
-    }
 }
 
 /* ---- options ---- */
@@ -285,7 +219,6 @@ static void send_user(struct telnet_channel *self, const struct telnet_environ_t
 
 static void take_sent(struct telnet_channel *self, const unsigned char *bytes, size_t length)
 {
-    /* Data never begins with an IAC here: each is sent by itself, with its double. */
     bool negotiation =
         length == 3 && bytes[0] == TELNET_IAC && bytes[1] >= TELNET_WILL && bytes[1] <= TELNET_DONT;
     if (negotiation)
@@ -308,7 +241,8 @@ static void take_event(telnet_t *telnet, telnet_event_t *event, void *user)
         return; /* the rest of what failed */
     switch (event->type) {
     case TELNET_EV_DATA:
-        decode(self, event->data.buffer, event->data.size);
+        telnet_lines_receive(&self->lines, self->other.on[TELNET_TELOPT_BINARY], event->data.buffer,
+                             event->data.size, &self->in);
         break;
     case TELNET_EV_SEND:
         take_sent(self, (const unsigned char *)event->data.buffer, event->data.size);
@@ -404,7 +338,7 @@ static int receive(struct telnet_channel *self)
         return -EAGAIN;
     }
     if (got < 0) {
-        end_cr_read(self);
+        telnet_lines_end_received(&self->lines, &self->in);
         self->read_failed = (int)got;
         self->channel.error = self->lower->error;
         return 0;
@@ -568,14 +502,11 @@ int channel_telnet_new(struct loop *loop, struct channel *lower,
 void channel_telnet_set_raw(struct channel *channel, bool raw)
 {
     struct telnet_channel *self = telnet_of(channel);
-    if (self->raw == raw)
+    if (self->lines.raw == raw)
         return;
-    if (raw) {
-        end_cr(self);
-        end_cr_read(self);
-    }
-    self->raw = raw;
-    self->cr_read = false;
+    end_cr(self);
+    telnet_lines_end_received(&self->lines, &self->in);
+    self->lines.raw = raw;
 }
 
 void channel_telnet_resize(struct channel *channel, unsigned columns, unsigned rows)
