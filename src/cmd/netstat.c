@@ -140,10 +140,6 @@ static const struct option options_table[] = {
      .help = "print JSON Lines, as `porthole sockets` does",
      .kind = OPTION_FLAG,
      .offset = FIELD(json)},
-    {.names = "-v --verbose",
-     .help = "also say what could not be told",
-     .kind = OPTION_COUNT,
-     .offset = FIELD(verbose)},
 
     {.names = "-r --route",
      .help = "routes: IPv4's, or IPv6's with -6",
@@ -169,7 +165,7 @@ static const struct option options_table[] = {
      .kind = OPTION_FLAG,
      .offset = FIELD(counters)},
 
-    {.names = "-F --fib -N --symbolic",
+    {.names = "-v --verbose -F --fib -N --symbolic",
      .help = "change nothing",
      .group = "For compatibility",
      .kind = OPTION_FLAG,
@@ -246,18 +242,40 @@ static int check_options(struct netstat_options *options, struct error *error)
 
 /* ---- running ---- */
 
-static int show_sockets(const struct netstat_options *options, bool first, struct error *error)
+/* One command line at work. */
+struct run {
+    const struct command *command;
+    struct netstat_options options;
+    bool again;      /* it has been shown before */
+    bool incomplete; /* something may be missing, which was said */
+};
+
+static void say_what_is_missing(struct run *run, const struct netstat_sockets *sockets)
 {
-    struct netstat_sockets sockets;
-    const int failed = netstat_sockets_gather(options, &sockets, error);
-    if (failed)
-        return failed;
-    if (first && sockets.hidden)
+    const uint32_t refused = sockets->internet.refused | sockets->local.refused;
+    if (!run->again && sockets->hidden)
         fputs("(Not all processes could be identified, non-owned process info\n"
               " will not be shown, you would have to be root to see it all.)\n",
               stderr);
+    if (sockets->incomplete)
+        command_warn(run->command,
+                     "the kernel's list changed while it was read: sockets may be missing");
+    for (unsigned kind = 0; kind < SOCKET_KINDS && !run->again; kind++)
+        if (refused & SOCKET_KIND_BIT(kind))
+            command_warn(run->command, "the kernel does not tell us of %s sockets",
+                         socket_kind_name((enum socket_kind)kind));
+    run->incomplete |= sockets->incomplete || refused != 0;
+}
+
+static int show_sockets(struct run *run, struct error *error)
+{
+    struct netstat_sockets sockets;
+    const int failed = netstat_sockets_gather(&run->options, &sockets, error);
+    if (failed)
+        return failed;
+    say_what_is_missing(run, &sockets);
     /* What follows is text of strangers: names of processes, paths, hosts' names. */
-    if (!options->continuous)
+    if (!run->options.continuous)
         confine_lightly(0, NULL);
     netstat_sockets_resolve(&sockets);
     netstat_sockets_print(&sockets);
@@ -265,8 +283,9 @@ static int show_sockets(const struct netstat_options *options, bool first, struc
     return 0;
 }
 
-static int show(const struct netstat_options *options, bool first, struct error *error)
+static int show(struct run *run, struct error *error)
 {
+    const struct netstat_options *options = &run->options;
     if (options->routes)
         return netstat_routes(options, error);
     if (options->interfaces)
@@ -277,36 +296,39 @@ static int show(const struct netstat_options *options, bool first, struct error 
         return netstat_counters(options, error);
     if (options->json)
         return netstat_sockets_json(options, error);
-    return show_sockets(options, first, error);
+    return show_sockets(run, error);
 }
 
-static int show_again(const struct netstat_options *options, struct error *error)
+static int show_again(struct run *run, struct error *error)
 {
-    const struct timespec pause = {.tv_sec = (time_t)(options->interval / SECOND),
-                                   .tv_nsec = (long)(options->interval % SECOND)};
-    int failed = show(options, true, error);
-    while (!failed && options->continuous && fflush(stdout) == 0 && !ferror(stdout)) {
+    const struct timespec pause = {.tv_sec = (time_t)(run->options.interval / SECOND),
+                                   .tv_nsec = (long)(run->options.interval % SECOND)};
+    int failed = show(run, error);
+    while (!failed && run->options.continuous && fflush(stdout) == 0 && !ferror(stdout)) {
         nanosleep(&pause, NULL);
-        failed = show(options, false, error);
+        run->again = true;
+        failed = show(run, error);
     }
     return failed;
 }
 
 static int run(const struct command *command, int argc, char **argv)
 {
-    struct netstat_options options = {0};
+    struct run run = {.command = command};
     struct error error = {.column = ERROR_NO_COLUMN};
     int count;
-    int status = command_parse(command, argc, argv, &options, &count);
+    int status = command_parse(command, argc, argv, &run.options, &count);
     if (status < 0) {
         status = EXIT_DONE;
-        if (read_operands(&options, argv, count, &error) != 0 ||
-            check_options(&options, &error) != 0)
+        if (read_operands(&run.options, argv, count, &error) != 0 ||
+            check_options(&run.options, &error) != 0)
             status = EXIT_USAGE;
-        else if (show_again(&options, &error) != 0)
+        else if (show_again(&run, &error) != 0)
             status = EXIT_TROUBLE;
         if (status != EXIT_DONE)
             command_complain(command, &error);
+        else if (run.incomplete)
+            status = EXIT_TROUBLE;
         status = command_finish(command, status);
     }
     return status == EXIT_USAGE ? STATUS_USAGE : status == EXIT_TROUBLE ? STATUS_TROUBLE : status;
@@ -341,7 +363,8 @@ const struct command command_netstat = {
         "Names of processes and paths have control characters and invalid text as \\xNN, and "
         "paths are printed whole, also where net-tools ends at the first blank.\n"
         "\n"
-        "The exit status is 0; 1 when something could not be read or written; or 3 for a wrong "
+        "The exit status is 0; 1 when something could not be read or written, or may be missing; "
+        "or 3 for a wrong "
         "command line, as net-tools has it.",
     .options = options_table,
     .examples = examples,

@@ -16,7 +16,7 @@ struct netstat_options {
 
     bool numeric, numeric_hosts, numeric_ports, numeric_users;
     bool wide, programs, timers;
-    unsigned extend, verbose;
+    unsigned extend;
     bool continuous;
     uint64_t interval; /* nanoseconds; 0: once, or every second with `continuous` */
     bool json;
