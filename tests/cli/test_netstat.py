@@ -95,11 +95,11 @@ class Scene:
         """States in which an answer is awaited that never comes."""
         self.space.nft("add table inet lost\n"
                        "add chain inet lost in { type filter hook input priority 0; }\n"
-                       "add rule inet lost in tcp dport 39001 drop\n"
-                       "add rule inet lost in tcp sport 39002 tcp flags & (syn | ack) == (syn | ack) drop\n")  # fmt: skip
-        answered, unanswered = self.keep(listen("127.0.0.1", 39003)), self.keep(listen("127.0.0.1", 39004))
-        self.keep(listen("127.0.0.1", 39002))
-        for port in (39001, 39002):  # SYN_SENT, and SYN_RECV at the other end
+                       "add rule inet lost in tcp dport 29001 drop\n"
+                       "add rule inet lost in tcp sport 29002 tcp flags & (syn | ack) == (syn | ack) drop\n")  # fmt: skip
+        answered, unanswered = self.keep(listen("127.0.0.1", 29003)), self.keep(listen("127.0.0.1", 29004))
+        self.keep(listen("127.0.0.1", 29002))
+        for port in (29001, 29002):  # SYN_SENT, and SYN_RECV at the other end
             client = self.keep(socket.socket())
             client.setblocking(False)
             client.connect_ex(("127.0.0.1", port))
@@ -108,8 +108,8 @@ class Scene:
         second.close()
         while server.recv(1):
             pass
-        self.space.nft("add rule inet lost in tcp dport { 39003, 39004 } drop\n"
-                       "add rule inet lost in tcp sport { 39003, 39004 } drop\n")  # fmt: skip
+        self.space.nft("add rule inet lost in tcp dport { 29003, 29004 } drop\n"
+                       "add rule inet lost in tcp sport { 29003, 29004 } drop\n")  # fmt: skip
         first.close()  # FIN_WAIT1
         server.close()  # LAST_ACK
 
@@ -124,7 +124,7 @@ class Scene:
         self.keep(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)).bind(("::1", 123))
         with contextlib.suppress(OSError):
             lite = self.keep(socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_UDPLITE))
-            lite.bind(("0.0.0.0", 39005))
+            lite.bind(("0.0.0.0", 29005))
         for protocol in (socket.IPPROTO_ICMP, 99, socket.IPPROTO_RAW):
             self.keep(socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol))
         self.keep(socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6))
