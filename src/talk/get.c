@@ -16,7 +16,7 @@
 
 static int add_item(struct curl_slist **list, const char *item, struct error *error)
 {
-    struct curl_slist *longer = curl_slist_append(*list, item);
+    struct curl_slist *longer = libcurl.slist_append(*list, item);
     if (!longer)
         return error_set(error, ENOMEM, "out of memory");
     *list = longer;
@@ -155,16 +155,16 @@ static int begin(struct get *get, struct error *error)
 int get_new(const struct get_options *options, const struct get_events *events,
             struct get **ret_get, struct error *error)
 {
-    if (curl_global_init(CURL_GLOBAL_DEFAULT))
-        return error_set(error, ENOMEM, "libcurl does not start");
+    int r = libcurl_open(error);
+    if (r < 0)
+        return r;
     struct get *get = calloc(1, sizeof(*get));
-    int r = 0;
     if (get) {
         get->upload = -1;
         get->options = *options;
         get->events = *events;
-        get->easy = curl_easy_init();
-        get->multi = curl_multi_init();
+        get->easy = libcurl.easy_init();
+        get->multi = libcurl.multi_init();
     }
     if (!get || !get->easy || !get->multi)
         r = error_set(error, ENOMEM, "out of memory");
@@ -182,12 +182,12 @@ void get_free(struct get *get)
 {
     if (!get)
         return;
-    curl_easy_cleanup(get->easy);
-    curl_multi_cleanup(get->multi);
-    curl_slist_free_all(get->headers);
-    curl_slist_free_all(get->few_headers);
-    curl_slist_free_all(get->resolve);
-    curl_slist_free_all(get->connect_to);
+    libcurl.easy_cleanup(get->easy);
+    libcurl.multi_cleanup(get->multi);
+    libcurl.slist_free_all(get->headers);
+    libcurl.slist_free_all(get->few_headers);
+    libcurl.slist_free_all(get->resolve);
+    libcurl.slist_free_all(get->connect_to);
     buffer_release(&get->cookie);
     free(get);
 }
@@ -203,8 +203,8 @@ static CURLcode wait_for_more(struct get *get)
     };
     bool stops = get->options.stop >= 0;
     bool waits = get->upload_waits && get->upload >= 0;
-    if (curl_multi_poll(get->multi, stops ? more : more + 1, (unsigned)stops + (unsigned)waits,
-                        WAIT_MILLISECONDS, NULL))
+    if (libcurl.multi_poll(get->multi, stops ? more : more + 1, (unsigned)stops + (unsigned)waits,
+                           WAIT_MILLISECONDS, NULL))
         return CURLE_OUT_OF_MEMORY;
     if (stops && more[0].revents) {
         get->stopped = true;
@@ -212,7 +212,7 @@ static CURLcode wait_for_more(struct get *get)
     }
     if (waits && more[1].revents) {
         get->upload_waits = false;
-        curl_easy_pause(get->easy, CURLPAUSE_CONT);
+        libcurl.easy_pause(get->easy, CURLPAUSE_CONT);
     }
     return CURLE_OK;
 }
@@ -222,14 +222,14 @@ static CURLcode drive(struct get *get)
     int running = 1;
     CURLcode code = CURLE_OK;
     while (!code) {
-        if (curl_multi_perform(get->multi, &running))
+        if (libcurl.multi_perform(get->multi, &running))
             return CURLE_OUT_OF_MEMORY;
         if (!running)
             break;
         code = wait_for_more(get);
     }
     int left;
-    const CURLMsg *message = curl_multi_info_read(get->multi, &left);
+    const CURLMsg *message = libcurl.multi_info_read(get->multi, &left);
     return code ? code : message ? message->data.result : CURLE_FAILED_INIT;
 }
 
@@ -249,9 +249,9 @@ static void clear_exchange(struct get *get)
 static CURLcode exchange(struct get *get)
 {
     CURLcode code = CURLE_FAILED_INIT;
-    if (!curl_multi_add_handle(get->multi, get->easy)) {
+    if (!libcurl.multi_add_handle(get->multi, get->easy)) {
         code = drive(get);
-        curl_multi_remove_handle(get->multi, get->easy);
+        libcurl.multi_remove_handle(get->multi, get->easy);
     }
     unsigned status = get_status(get);
     if (!code && status >= 400 && (get->options.fail || get->options.fail_with_body)) {
@@ -297,12 +297,12 @@ static int read_next(struct get *get, const char *redirect, CURLcode *code, stru
     }
     free(get->own_user);
     get->own_user = NULL;
-    get->next = curl_url();
+    get->next = libcurl.url();
     int r = get->next ? get_read_url(get->next, redirect, false, &get->own_user, error)
                       : error_set(error, ENOMEM, "out of memory");
     if (r == 0)
         return 0;
-    curl_url_cleanup(get->next);
+    libcurl.url_cleanup(get->next);
     get->next = NULL;
     *code = url_code(r);
     return r == -ENOMEM ? r : -EPROTO; /* it is the server that said so */
@@ -311,7 +311,7 @@ static int read_next(struct get *get, const char *redirect, CURLcode *code, stru
 /* Goes to where the answer leads. */
 static void move_on(struct get *get)
 {
-    curl_url_cleanup(get->url);
+    libcurl.url_cleanup(get->url);
     get->url = get->next;
     get->next = NULL;
     get->elsewhere = !get_same_origin(get->first, get->url);
@@ -366,7 +366,7 @@ static void add_cause(struct get *get, CURLcode code)
     static const char vague[] = ": Couldn't connect to server";
     size_t length = strlen(get->message), tail = sizeof(vague) - 1;
     long cause = 0;
-    curl_easy_getinfo(get->easy, CURLINFO_OS_ERRNO, &cause);
+    libcurl.easy_getinfo(get->easy, CURLINFO_OS_ERRNO, &cause);
     if (code != CURLE_COULDNT_CONNECT || cause <= 0 || length < tail ||
         strcmp(get->message + length - tail, vague) != 0)
         return;
@@ -381,7 +381,7 @@ static int connect_fault(struct get *get)
                                  ECONNRESET,   EMFILE,    ENFILE,       ENOMEM,
                                  EPERM,        EACCES,    EADDRNOTAVAIL};
     long cause = 0;
-    curl_easy_getinfo(get->easy, CURLINFO_OS_ERRNO, &cause);
+    libcurl.easy_getinfo(get->easy, CURLINFO_OS_ERRNO, &cause);
     for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++)
         if (cause == causes[i])
             return causes[i];
@@ -401,7 +401,7 @@ static int explain(struct get *get, CURLcode code, struct error *error)
     while (length > 0 && strchr("\r\n.", get->message[length - 1]))
         get->message[--length] = '\0';
     add_cause(get, code);
-    return error_set(error, number, "%s", length ? get->message : curl_easy_strerror(code));
+    return error_set(error, number, "%s", length ? get->message : libcurl.easy_strerror(code));
 }
 
 /* ---- a URL with all its redirects ---- */
@@ -411,7 +411,7 @@ static int explain(struct get *get, CURLcode code, struct error *error)
 static const char *find_redirect(struct get *get)
 {
     const char *redirect = NULL;
-    curl_easy_getinfo(get->easy, CURLINFO_REDIRECT_URL, &redirect);
+    libcurl.easy_getinfo(get->easy, CURLINFO_REDIRECT_URL, &redirect);
     return redirect;
 }
 
@@ -455,11 +455,11 @@ static int add_query(struct get *get, struct error *error)
     if (!get->options.data_in_url || get->options.data_length == 0)
         return 0;
     char *query = strndup(get->options.data, get->options.data_length);
-    CURLUcode code = query ? curl_url_set(get->url, CURLUPART_QUERY, query, CURLU_APPENDQUERY)
+    CURLUcode code = query ? libcurl.url_set(get->url, CURLUPART_QUERY, query, CURLU_APPENDQUERY)
                            : CURLUE_OUT_OF_MEMORY;
     free(query);
     return code ? error_set(error, code == CURLUE_OUT_OF_MEMORY ? ENOMEM : EINVAL,
-                            "the data cannot go into the URL: %s", curl_url_strerror(code))
+                            "the data cannot go into the URL: %s", libcurl.url_strerror(code))
                 : 0;
 }
 
@@ -469,13 +469,13 @@ static int depart(struct get *get, const char *word, struct error *error)
     get->elsewhere = get->as_get = get->stopped = false;
     get->sums = (struct get_sums){0};
     get->started = clock_monotonic();
-    get->url = curl_url();
+    get->url = libcurl.url();
     if (!get->url)
         return error_set(error, ENOMEM, "out of memory");
     int r = get_read_url(get->url, word, get->options.secure_ports, &get->user, error);
     if (r == 0)
         r = add_query(get, error);
-    if (r == 0 && !(get->first = curl_url_dup(get->url)))
+    if (r == 0 && !(get->first = libcurl.url_dup(get->url)))
         r = error_set(error, ENOMEM, "out of memory");
     return r;
 }
@@ -490,9 +490,9 @@ int get_fetch(struct get *get, const char *word, int *ret_code, struct error *er
         code = url_code(r);
     else
         r = travel(get, &code, error);
-    curl_url_cleanup(get->url);
-    curl_url_cleanup(get->first);
-    curl_url_cleanup(get->next);
+    libcurl.url_cleanup(get->url);
+    libcurl.url_cleanup(get->first);
+    libcurl.url_cleanup(get->next);
     free(get->user);
     free(get->own_user);
     get->url = get->first = get->next = NULL;

@@ -24,7 +24,7 @@ static void add_text(struct headers *headers, const char **place, const char *te
 static int copy_headers(CURL *easy, struct headers *headers)
 {
     struct curl_header *header = NULL;
-    while ((header = curl_easy_nextheader(easy, CURLH_HEADER, -1, header))) {
+    while ((header = libcurl.easy_nextheader(easy, CURLH_HEADER, -1, header))) {
         if ((headers->count & (headers->count - 1)) == 0) {
             size_t room = headers->count ? 2 * headers->count : 1;
             struct get_header *list = realloc(headers->list, room * sizeof(list[0]));
@@ -47,21 +47,21 @@ static int copy_headers(CURL *easy, struct headers *headers)
 static uint64_t ask_number(CURL *easy, CURLINFO info)
 {
     curl_off_t number = 0;
-    curl_easy_getinfo(easy, info, &number);
+    libcurl.easy_getinfo(easy, info, &number);
     return number > 0 ? (uint64_t)number : 0;
 }
 
 static long ask_long(CURL *easy, CURLINFO info)
 {
     long number = 0;
-    curl_easy_getinfo(easy, info, &number);
+    libcurl.easy_getinfo(easy, info, &number);
     return number;
 }
 
 static const char *ask_text(CURL *easy, CURLINFO info)
 {
     const char *text = NULL;
-    curl_easy_getinfo(easy, info, &text);
+    libcurl.easy_getinfo(easy, info, &text);
     return text;
 }
 
@@ -151,7 +151,7 @@ int get_tell_exchange(struct get *get, CURLcode code, int failed, uint64_t began
     fill_times(get, &exchange);
     fill_sums(get, &exchange);
     int r = get->events.exchange ? copy_headers(get->easy, &headers) : 0;
-    if (r == 0 && curl_url_get(get->url, CURLUPART_URL, &url, 0))
+    if (r == 0 && libcurl.url_get(get->url, CURLUPART_URL, &url, 0))
         r = -ENOMEM;
     if (r == 0 && get->events.exchange) {
         exchange.url = url;
@@ -160,7 +160,7 @@ int get_tell_exchange(struct get *get, CURLcode code, int failed, uint64_t began
         exchange.message = get->message;
         get->events.exchange(get->events.user, &exchange);
     }
-    curl_free(url);
+    libcurl.free(url);
     buffer_release(&headers.text);
     free(headers.list);
     return r;

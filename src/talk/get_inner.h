@@ -2,8 +2,7 @@
 #pragma once
 
 #include "talk/get.h"
-
-#include <curl/curl.h>
+#include "talk/libcurl.h"
 
 struct get {
     struct get_options options;

@@ -31,26 +31,26 @@ static void note(struct setup *setup, CURLcode code, const char *name)
 static void set_text(struct setup *setup, CURLoption option, const char *value, const char *name)
 {
     if (value)
-        note(setup, curl_easy_setopt(setup->get->easy, option, value), name);
+        note(setup, libcurl.easy_setopt(setup->get->easy, option, value), name);
 }
 
 /* NULL takes back what an earlier exchange had. */
 static void set_or_clear(struct setup *setup, CURLoption option, const char *value,
                          const char *name)
 {
-    note(setup, curl_easy_setopt(setup->get->easy, option, value), name);
+    note(setup, libcurl.easy_setopt(setup->get->easy, option, value), name);
 }
 
 static void set_number(struct setup *setup, CURLoption option, long value, const char *name)
 {
-    note(setup, curl_easy_setopt(setup->get->easy, option, value), name);
+    note(setup, libcurl.easy_setopt(setup->get->easy, option, value), name);
 }
 
 static void set_list(struct setup *setup, CURLoption option, struct curl_slist *list,
                      const char *name)
 {
     if (list)
-        note(setup, curl_easy_setopt(setup->get->easy, option, list), name);
+        note(setup, libcurl.easy_setopt(setup->get->easy, option, list), name);
 }
 
 /* How the request is called, and what it carries. Each exchange has its own: a redirect may make a
@@ -69,8 +69,9 @@ static void set_method(struct setup *setup)
     } else if (options->data && !options->data_in_url && !get->as_get) {
         curl_off_t length = (curl_off_t)options->data_length;
         set_number(setup, CURLOPT_POST, 1, "the data");
-        note(setup, curl_easy_setopt(get->easy, CURLOPT_POSTFIELDSIZE_LARGE, length), "the data");
-        note(setup, curl_easy_setopt(get->easy, CURLOPT_POSTFIELDS, options->data), "the data");
+        note(setup, libcurl.easy_setopt(get->easy, CURLOPT_POSTFIELDSIZE_LARGE, length),
+             "the data");
+        note(setup, libcurl.easy_setopt(get->easy, CURLOPT_POSTFIELDS, options->data), "the data");
     } else if (head) {
         set_number(setup, CURLOPT_NOBODY, 1, "the method");
     }
@@ -90,7 +91,7 @@ static void set_secrets(struct setup *setup)
     set_or_clear(setup, CURLOPT_USERPWD, user, "the user");
     set_or_clear(setup, CURLOPT_COOKIE, cookie, "the cookies");
     note(setup,
-         curl_easy_setopt(get->easy, CURLOPT_HTTPHEADER, told ? get->headers : get->few_headers),
+         libcurl.easy_setopt(get->easy, CURLOPT_HTTPHEADER, told ? get->headers : get->few_headers),
          "the headers");
 }
 
@@ -162,8 +163,8 @@ static void set_tls(struct setup *setup)
     set_number(setup, CURLOPT_SSL_VERIFYHOST, options->insecure ? 0 : 2, "the verification");
     if (options->authorities) { /* instead of what libcurl was built with, not beside it */
         bool directory = is_directory(options->authorities);
-        curl_easy_setopt(easy, CURLOPT_CAPATH, directory ? options->authorities : NULL);
-        curl_easy_setopt(easy, CURLOPT_CAINFO, directory ? NULL : options->authorities);
+        libcurl.easy_setopt(easy, CURLOPT_CAPATH, directory ? options->authorities : NULL);
+        libcurl.easy_setopt(easy, CURLOPT_CAINFO, directory ? NULL : options->authorities);
     }
     set_text(setup, CURLOPT_SSLCERT, options->certificate, "the certificate");
     set_text(setup, CURLOPT_SSLKEY, options->key, "the key");
@@ -211,8 +212,8 @@ static int open_upload(struct get *get, struct error *error)
         return error_set(error, ESPIPE,
                          "the redirect wants the upload anew, which '%s' cannot give", path);
     bool known = S_ISREG(status.st_mode) && at >= 0 && status.st_size >= at;
-    curl_easy_setopt(get->easy, CURLOPT_INFILESIZE_LARGE,
-                     known ? (curl_off_t)(status.st_size - at) : (curl_off_t)-1);
+    libcurl.easy_setopt(get->easy, CURLOPT_INFILESIZE_LARGE,
+                        known ? (curl_off_t)(status.st_size - at) : (curl_off_t)-1);
     return 0;
 }
 
@@ -226,7 +227,7 @@ static void set_once(struct setup *setup)
 #if LIBCURL_VERSION_NUM >= 0x075700
     set_number(setup, CURLOPT_QUICK_EXIT, 1, "threads"); /* no waiting for a name server */
 #endif
-    note(setup, curl_easy_setopt(get->easy, CURLOPT_ERRORBUFFER, get->message), "messages");
+    note(setup, libcurl.easy_setopt(get->easy, CURLOPT_ERRORBUFFER, get->message), "messages");
     set_request(setup);
     set_way(setup);
     set_tls(setup);
@@ -236,10 +237,10 @@ static void set_once(struct setup *setup)
 static void set_url(struct setup *setup)
 {
     char *text = NULL;
-    if (curl_url_get(setup->get->url, CURLUPART_URL, &text, 0))
+    if (libcurl.url_get(setup->get->url, CURLUPART_URL, &text, 0))
         note(setup, CURLE_OUT_OF_MEMORY, "the URL");
     set_text(setup, CURLOPT_URL, text, "the URL");
-    curl_free(text);
+    libcurl.free(text);
 }
 
 int get_set_up(struct get *get, struct error *error)
@@ -255,7 +256,7 @@ int get_set_up(struct get *get, struct error *error)
         return error_set(error, ENOMEM, "out of memory");
     if (setup.code)
         return error_set(error, EINVAL, "libcurl refuses %s: %s", setup.name,
-                         curl_easy_strerror(setup.code));
+                         libcurl.easy_strerror(setup.code));
     get->ready = true;
     return get->options.upload && !get->as_get ? open_upload(get, error) : 0;
 }

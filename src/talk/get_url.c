@@ -22,25 +22,25 @@ static int refuse(const char *word, CURLUcode code, struct error *error)
 {
     if (code == CURLUE_OUT_OF_MEMORY)
         return error_set(error, ENOMEM, "out of memory");
-    return error_set(error, EINVAL, "'%.120s' is no URL: %s", word, curl_url_strerror(code));
+    return error_set(error, EINVAL, "'%.120s' is no URL: %s", word, libcurl.url_strerror(code));
 }
 
 /* "NAME:PASSWORD" of the URL, or NULL, and the URL without it. */
 static int take_user(CURLU *url, char **ret_user)
 {
     char *name = NULL, *password = NULL, *user = NULL;
-    curl_url_get(url, CURLUPART_USER, &name, CURLU_URLDECODE);
-    curl_url_get(url, CURLUPART_PASSWORD, &password, CURLU_URLDECODE);
+    libcurl.url_get(url, CURLUPART_USER, &name, CURLU_URLDECODE);
+    libcurl.url_get(url, CURLUPART_PASSWORD, &password, CURLU_URLDECODE);
     int r = 0;
     if ((name || password) &&
         asprintf(&user, "%s:%s", name ? name : "", password ? password : "") < 0) {
         user = NULL;
         r = -ENOMEM;
     }
-    curl_free(name);
-    curl_free(password);
-    if (curl_url_set(url, CURLUPART_USER, NULL, 0) ||
-        curl_url_set(url, CURLUPART_PASSWORD, NULL, 0))
+    libcurl.free(name);
+    libcurl.free(password);
+    if (libcurl.url_set(url, CURLUPART_USER, NULL, 0) ||
+        libcurl.url_set(url, CURLUPART_PASSWORD, NULL, 0))
         r = -ENOMEM;
     if (r == 0)
         *ret_user = user;
@@ -53,21 +53,21 @@ static int take_user(CURLU *url, char **ret_user)
 static bool is_secure_port(CURLU *url)
 {
     char *port = NULL;
-    curl_url_get(url, CURLUPART_PORT, &port, 0);
+    libcurl.url_get(url, CURLUPART_PORT, &port, 0);
     bool secure = port && (strcmp(port, "443") == 0 || strcmp(port, "8443") == 0);
-    curl_free(port);
+    libcurl.free(port);
     return secure;
 }
 
 static int check_scheme(CURLU *url, struct error *error)
 {
     char *scheme = NULL;
-    curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
+    libcurl.url_get(url, CURLUPART_SCHEME, &scheme, 0);
     bool known = scheme && (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
     int r = known ? 0
                   : error_set(error, EPROTONOSUPPORT, "'%.40s' is not spoken: http and https are",
                               scheme ? scheme : "");
-    curl_free(scheme);
+    libcurl.free(scheme);
     return r;
 }
 
@@ -78,10 +78,10 @@ int get_read_url(CURLU *url, const char *word, bool secure_ports, char **ret_use
     bool whole = has_scheme(word);
     if (asprintf(&text, "%s%s", whole ? "" : "http://", word) < 0)
         return error_set(error, ENOMEM, "out of memory");
-    CURLUcode code = curl_url_set(url, CURLUPART_URL, text, FLAGS | CURLU_NON_SUPPORT_SCHEME);
+    CURLUcode code = libcurl.url_set(url, CURLUPART_URL, text, FLAGS | CURLU_NON_SUPPORT_SCHEME);
     free(text);
     if (!code && !whole && secure_ports && is_secure_port(url))
-        code = curl_url_set(url, CURLUPART_SCHEME, "https", 0);
+        code = libcurl.url_set(url, CURLUPART_SCHEME, "https", 0);
     if (code)
         return refuse(word, code, error);
     int r = check_scheme(url, error);
@@ -93,10 +93,10 @@ int get_read_url(CURLU *url, const char *word, bool secure_ports, char **ret_use
 static bool same_part(CURLU *one, CURLU *other, CURLUPart part, unsigned flags)
 {
     char *a = NULL, *b = NULL;
-    bool both = !curl_url_get(one, part, &a, flags) && !curl_url_get(other, part, &b, flags);
+    bool both = !libcurl.url_get(one, part, &a, flags) && !libcurl.url_get(other, part, &b, flags);
     bool same = both && strcasecmp(a, b) == 0;
-    curl_free(a);
-    curl_free(b);
+    libcurl.free(a);
+    libcurl.free(b);
     return same;
 }
 
@@ -110,13 +110,13 @@ bool get_same_origin(CURLU *one, CURLU *other)
 static int copy_name(CURLU *url, const char *word, char **ret_name, struct error *error)
 {
     char *path = NULL;
-    if (curl_url_get(url, CURLUPART_PATH, &path, 0))
+    if (libcurl.url_get(url, CURLUPART_PATH, &path, 0))
         return error_set(error, ENOMEM, "out of memory");
     const char *slash = strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;
     bool usable = *name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
     char *copy = usable ? strdup(name) : NULL;
-    curl_free(path);
+    libcurl.free(path);
     if (!usable)
         return error_set(error, EINVAL, "'%.120s' names no file: give -o FILE", word);
     if (!copy)
@@ -127,14 +127,17 @@ static int copy_name(CURLU *url, const char *word, char **ret_name, struct error
 
 int get_file_name(const char *word, char **ret_name, struct error *error)
 {
+    int r = libcurl_open(error);
+    if (r < 0)
+        return r;
     char *user = NULL;
-    CURLU *url = curl_url();
+    CURLU *url = libcurl.url();
     if (!url)
         return error_set(error, ENOMEM, "out of memory");
-    int r = get_read_url(url, word, false, &user, error);
+    r = get_read_url(url, word, false, &user, error);
     if (r == 0)
         r = copy_name(url, word, ret_name, error);
     free(user);
-    curl_url_cleanup(url);
+    libcurl.url_cleanup(url);
     return r == -EPROTONOSUPPORT ? -EINVAL : r;
 }

@@ -10,7 +10,7 @@
 unsigned get_status(struct get *get)
 {
     long status = 0;
-    curl_easy_getinfo(get->easy, CURLINFO_RESPONSE_CODE, &status);
+    libcurl.easy_getinfo(get->easy, CURLINFO_RESPONSE_CODE, &status);
     return status > 0 ? (unsigned)status : 0;
 }
 
@@ -53,7 +53,7 @@ static bool has_failed(struct get *get, int r)
 static void describe_tls(struct get *get)
 {
     const struct curl_tlssessioninfo *info = NULL;
-    if (curl_easy_getinfo(get->easy, CURLINFO_TLS_SSL_PTR, &info) || !info || !info->internals ||
+    if (libcurl.easy_getinfo(get->easy, CURLINFO_TLS_SSL_PTR, &info) || !info || !info->internals ||
         info->backend != CURLSSLBACKEND_OPENSSL)
         return;
     tls_describe_session(info->internals, &get->tls);
@@ -78,7 +78,8 @@ static bool is_swallowed(struct get *get)
     unsigned status = get_status(get);
     struct curl_header *location;
     if (status >= 300 && status < 400 && get->options.follow)
-        return curl_easy_header(get->easy, "Location", 0, CURLH_HEADER, -1, &location) == CURLHE_OK;
+        return libcurl.easy_header(get->easy, "Location", 0, CURLH_HEADER, -1, &location) ==
+               CURLHE_OK;
     return status >= 400 && get->options.fail && !get->options.fail_with_body;
 }
 
@@ -135,21 +136,21 @@ void get_set_callbacks(struct get *get)
 {
     CURL *easy = get->easy;
     if (get->events.line) {
-        curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_debug);
-        curl_easy_setopt(easy, CURLOPT_DEBUGDATA, get);
-        curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
+        libcurl.easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_debug);
+        libcurl.easy_setopt(easy, CURLOPT_DEBUGDATA, get);
+        libcurl.easy_setopt(easy, CURLOPT_VERBOSE, 1L);
     }
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, get);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, get);
-    curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_upload);
-    curl_easy_setopt(easy, CURLOPT_READDATA, get);
-    curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
-    curl_easy_setopt(easy, CURLOPT_SEEKDATA, get);
+    libcurl.easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    libcurl.easy_setopt(easy, CURLOPT_HEADERDATA, get);
+    libcurl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    libcurl.easy_setopt(easy, CURLOPT_WRITEDATA, get);
+    libcurl.easy_setopt(easy, CURLOPT_READFUNCTION, on_upload);
+    libcurl.easy_setopt(easy, CURLOPT_READDATA, get);
+    libcurl.easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
+    libcurl.easy_setopt(easy, CURLOPT_SEEKDATA, get);
     if (get->events.progress) {
-        curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
-        curl_easy_setopt(easy, CURLOPT_XFERINFODATA, get);
-        curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+        libcurl.easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+        libcurl.easy_setopt(easy, CURLOPT_XFERINFODATA, get);
+        libcurl.easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
     }
 }
