@@ -218,6 +218,11 @@ void output_pump(struct output *output)
     pump(output, WAIT_FOR_ROOM);
 }
 
+bool output_waits(const struct output *output)
+{
+    return !output->code && unwritten(output) > 0;
+}
+
 /* Makes the rename last through a crash, where the file system can. */
 static void sync_directory(const char *path)
 {

@@ -33,6 +33,9 @@ int output_open(struct output *output, const char *path, bool whole, struct erro
  * MiB are pending. */
 void output_pump(struct output *output);
 
+/* Is something left that the descriptor did not take yet? Nobody but the caller tries again. */
+bool output_waits(const struct output *output);
+
 /* Writes the rest, syncs and renames. Returns 0, also when `broken`, or -errno with an error that
  * names the path. */
 int output_finish(struct output *output, struct error *error);

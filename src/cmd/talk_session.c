@@ -442,7 +442,7 @@ int talk_begin(struct talk *talk, const struct command *command, const struct ta
     if (!failed)
         failed = make_tls(talk, needs, &error);
     if (!failed)
-        failed = talk_view_open(&talk->view, options, &error);
+        failed = talk_view_open(&talk->view, talk->loop, options, &error);
     if (!failed)
         return -1;
     command_complain(command, &error);

@@ -6,9 +6,15 @@
 #include <errno.h>
 #include <string.h>
 
-int talk_view_open(struct talk_view *view, const struct talk_options *options, struct error *error)
+#define AGAIN_AFTER (5 * NANOSECONDS_PER_MILLISECOND)
+
+static void again_due(struct timer *timer);
+
+int talk_view_open(struct talk_view *view, struct loop *loop, const struct talk_options *options,
+                   struct error *error)
 {
-    *view = (struct talk_view){.hex.mark = true, .dump_hex.mark = true};
+    *view = (struct talk_view){
+        .loop = loop, .again.due = again_due, .hex.mark = true, .dump_hex.mark = true};
     view->records = options->json;
     int failed = 0;
     if (options->json || options->hex) {
@@ -37,11 +43,13 @@ bool talk_view_looks(const struct talk_view *view)
     return view->has_screen || view->has_file || view->has_dump || view->has_plain;
 }
 
-/* Writes what was added to an output, as far as it goes without waiting. */
+/* Writes what was added to an output, as far as it goes without waiting; the rest is tried again
+ * soon, and with what comes next. */
 static void push(struct talk_view *view, struct output *output)
 {
     output_pump(output);
-    if (output->pending.failed && !output->code)
+    if (output_waits(output) &&
+        loop_timer_set(view->loop, &view->again, loop_now(view->loop) + AGAIN_AFTER))
         output->code = ENOMEM;
     if (output->code && !view->error.code) {
         error_set(&view->error, output->code, "cannot write %s: %s",
@@ -61,6 +69,13 @@ static bool push_all(struct talk_view *view)
     if (view->has_plain)
         push(view, &view->plain);
     return !view->error.code;
+}
+
+static void again_due(struct timer *timer)
+{
+    struct talk_view *view = CONTAINER_OF(timer, struct talk_view, again);
+    if (!push_all(view))
+        loop_stop(view->loop);
 }
 
 bool talk_view_data(struct talk_view *view, uint64_t number, enum pair_direction direction,
@@ -137,6 +152,8 @@ static void close_output(struct output *output, bool *has, int *failed, struct e
 int talk_view_close(struct talk_view *view, struct error *error)
 {
     int failed = 0;
+    if (view->loop)
+        loop_timer_clear(view->loop, &view->again);
     close_output(&view->screen, &view->has_screen, &failed, error);
     close_output(&view->file, &view->has_file, &failed, error);
     close_output(&view->dump, &view->has_dump, &failed, error);

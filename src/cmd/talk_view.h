@@ -2,6 +2,7 @@
  */
 #pragma once
 
+#include "base/loop.h"
 #include "base/output.h"
 #include "cmd/talk_options.h"
 #include "talk/transcript.h"
@@ -12,13 +13,17 @@ struct talk_view {
     struct output dump;   /* of ncat's --hex-dump */
     struct output plain;  /* of ncat's --output */
     bool has_screen, has_file, has_dump, has_plain, records;
+    struct loop *loop;
+    struct timer again; /* set while an output takes no more for now */
     struct hex_view hex, dump_hex;
     struct error error; /* the first output that failed; `code` 0: none */
     bool broken;        /* it was standard output's reader, who is gone */
 };
 
-/* Opens what the options name. Returns 0, or -errno with an error. */
-int talk_view_open(struct talk_view *view, const struct talk_options *options, struct error *error);
+/* Opens what the options name. What an output does not take at once goes there later, by a timer of
+ * `loop`, which is stopped when that fails. Returns 0, or -errno with an error. */
+int talk_view_open(struct talk_view *view, struct loop *loop, const struct talk_options *options,
+                   struct error *error);
 
 /* Does anybody look at the bytes? Else the kernel may move them by itself. */
 bool talk_view_looks(const struct talk_view *view);

@@ -1,23 +1,28 @@
 #!/usr/bin/python3
 """`connect` by every kind of port: UDP, Unix sockets, TLS, through proxies; and what is written down."""
 
+import contextlib
 import os
 import pathlib
+import select
 import signal
 import socket
 import ssl
 import struct
+import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 # pylint: disable=wrong-import-position
 import records
+from porthole import command
 from talk import PATIENCE
 from talk_peers import directory, free_port
 from talk_run import (
     SIZE, Authority, Conversation, Peer, answer, own_network, receive, receive_all, reset, run,
-    talk, tls_server,
+    talk, tls_server, wait_until,
 )  # fmt: skip
 
 
@@ -51,6 +56,25 @@ class Datagrams(Conversation):
         told = records.parse(side.received.decode())
         lengths = [record["length"] for record in told if record.get("direction") == "received"]
         self.assertEqual(lengths, [0, *self.SIZES])
+
+    def test_a_reader_who_takes_his_time_gets_all(self):
+        """Nothing happens after the record that the pipe has no room for."""
+        words = command("connect", "--json", f"udp:127.0.0.1:{self.port}")
+        pipe = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "pipesize": 4096}
+        with subprocess.Popen(words, **pipe) as process, contextlib.ExitStack() as stack:
+            stack.callback(process.kill)
+            process.stdin.write(b"hello")
+            process.stdin.flush()
+            client = self.socket.recvfrom(65536)[1]
+            self.socket.sendto(b"x" * 50_000, client)
+            wait_until(lambda: select.select([process.stdout], [], [], 0)[0])
+            time.sleep(0.1)  # most likely it has met the end of the pipe by now
+            received = b""
+            while not received.endswith(b'x"}\n'):
+                readable, _, _ = select.select([process.stdout], [], [], PATIENCE)
+                self.assertTrue(readable, f"{len(received)} bytes, and no more")
+                received += os.read(process.stdout.fileno(), 65536)
+        self.assertIn(b"x" * 50_000, received)
 
     def test_of_every_size_go(self):
         for size in self.SIZES:
