@@ -1,4 +1,5 @@
 /* Channels over sockets, and over standard input and output of every kind. */
+#include "own_network.h"
 #include "talk_scene.h"
 
 #include "talk/channel_http.h"
@@ -393,5 +394,5 @@ int main(int count, char **words)
         cmocka_unit_test(requests_are_answered),
         cmocka_unit_test(answers_do_not_pile_up),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, enter_own_network, NULL);
 }

@@ -1,4 +1,5 @@
 /* A channel that answers requests, as a pair uses it. */
+#include "own_network.h"
 #include "talk/channel_http.h"
 
 #include <setjmp.h>
@@ -104,5 +105,5 @@ int main(void)
         cmocka_unit_test(the_last_answer),
         cmocka_unit_test(an_end),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, enter_own_network, NULL);
 }

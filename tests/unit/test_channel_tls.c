@@ -1,4 +1,5 @@
 /* The channel over a TLS session: every byte, every kind of end, and nobody waits. */
+#include "own_network.h"
 #include "tls_scene.h"
 
 static const struct tls_options careless = {.insecure = true}, made = {0};
@@ -432,7 +433,7 @@ int main(void)
     if (!mkdtemp(scene_directory))
         return 1;
     scene_make_certificates();
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, enter_own_network, NULL);
     scene_remove();
     return failed;
 }

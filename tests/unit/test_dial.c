@@ -1,4 +1,5 @@
 /* Dialling, with servers and proxies that the test plays in the same loop. */
+#include "own_network.h"
 #include "talk/dial.h"
 
 #include "talk_scene.h"
@@ -619,5 +620,5 @@ int main(int count, char **words)
         DIAL_TEST(proxies_that_fail),
         DIAL_TEST(cancelled_at_each_step),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, enter_own_network, NULL);
 }

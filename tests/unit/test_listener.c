@@ -1,6 +1,7 @@
 /* Listeners, with clients that the test plays: who is let in, who has to wait, what stays behind.
  */
 #include "listener_scene.h"
+#include "own_network.h"
 
 /* ---- who comes ---- */
 
@@ -428,5 +429,5 @@ int main(int count, char **words)
         LISTENER_TEST(inherited_things_that_do_not_listen),
         LISTENER_TEST(without_descriptors_it_rests),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, enter_own_network, NULL);
 }

@@ -1,5 +1,6 @@
 /* Listening on UDP: one channel for everybody, or a session for each peer. */
 #include "listener_scene.h"
+#include "own_network.h"
 
 /* ---- UDP ---- */
 
@@ -240,5 +241,5 @@ int main(int count, char **words)
         LISTENER_TEST(peers_that_are_gone),          LISTENER_TEST(a_session_for_each_peer),
         LISTENER_TEST(a_session_keeps_only_so_much), LISTENER_TEST(denied_datagrams),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, enter_own_network, NULL);
 }

@@ -1,4 +1,5 @@
 /* Pairs over every kind of channel: what is said arrives, whole and in order. */
+#include "own_network.h"
 #include "talk_scene.h"
 
 #include <signal.h>
@@ -393,5 +394,5 @@ int main(int count, char **words)
         cmocka_unit_test(streams_become_datagrams),
         cmocka_unit_test(unreachable_datagrams_are_a_failure),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, enter_own_network, NULL);
 }

@@ -1,4 +1,5 @@
 /* How pairs end: properly, by failures, at any moment; and what they cost until then. */
+#include "own_network.h"
 #include "talk_scene.h"
 
 #include <linux/sockios.h>
@@ -499,5 +500,5 @@ int main(int count, char **words)
         cmocka_unit_test(freed_after_any_number_of_turns),
         cmocka_unit_test(over_is_over),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, enter_own_network, NULL);
 }

@@ -1,4 +1,5 @@
 /* Peers: to the kernel's form and back, and as text. */
+#include "own_network.h"
 #include "talk/peer.h"
 
 #include <arpa/inet.h>
@@ -129,5 +130,5 @@ int main(void)
         cmocka_unit_test(the_nameless_and_the_unknown),
         cmocka_unit_test(names_of_real_sockets),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, enter_own_network, NULL);
 }

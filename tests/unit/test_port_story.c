@@ -3,19 +3,17 @@
 #include "local/port_story.h"
 
 #include "base/clock.h"
+#include "own_network.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <net/if.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -553,12 +551,7 @@ static int enter_namespace(void **state)
     (void)state;
     setenv("TZ", "UTC", 1);
     tzset();
-    struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-    if (geteuid() != 0 || unshare(CLONE_NEWNET) != 0)
-        return 0;
-    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    private_network = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
-    close(fd);
+    private_network = geteuid() == 0 && own_network();
     return 0;
 }
 

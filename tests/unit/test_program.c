@@ -1,4 +1,5 @@
 /* Programs for a connection: real ones, over sockets and through channels. */
+#include "own_network.h"
 #include "talk/program.h"
 
 #include "base/clock.h"
@@ -629,5 +630,5 @@ int main(void)
         cmocka_unit_test(what_cannot_be_split_is_told),
         cmocka_unit_test(hostile_words_are_split_safely),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, enter_own_network, NULL);
 }

@@ -4,6 +4,7 @@
 #include "scan/prober.h"
 
 #include "base/clock.h"
+#include "own_network.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -43,15 +44,6 @@ static bool write_text(const char *path, const char *text)
     return written;
 }
 
-static bool loopback_up(void)
-{
-    struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    bool up = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
-    close(fd);
-    return up;
-}
-
 /* Who is not root becomes it, in a user namespace that holds nothing else. */
 static bool become_root(void)
 {
@@ -63,7 +55,7 @@ static bool become_root(void)
 static int enter_namespace(void **state)
 {
     (void)state;
-    private_network = (unshare(CLONE_NEWNET) == 0 || become_root()) && loopback_up();
+    private_network = own_network() || (become_root() && loopback_up());
     return 0;
 }
 

@@ -1,4 +1,5 @@
 /* A telnet session over a socket pair: line ends, negotiation, commands, hostile and slow peers. */
+#include "own_network.h"
 #include "talk/telnet.h"
 #include "talk/telnet_options.h"
 
@@ -929,5 +930,5 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_streams_of_others),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, enter_own_network, NULL);
 }
