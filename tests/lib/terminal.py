@@ -53,6 +53,11 @@ class Terminal:
             assert self._read(1) or re.search(pattern, self.text), f"{pattern!r}: {self.text!r}"
         return found
 
+    def look(self, seconds):
+        """All that is there once something has come, or the time is over."""
+        self._read(seconds)
+        return self.text
+
     def press(self, keys):
         """Types."""
         os.write(self.descriptor, keys.encode())
