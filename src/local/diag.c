@@ -26,11 +26,14 @@ struct question {
     uint32_t states; /* that such sockets can have */
 };
 
+/* A closed one is in no table. To ask for it all the same, as one does for datagrams, would have the
+ * kernel go through all connections where only those that listen are wanted. */
+#define TCP_STATES (SOCKET_EVERY_STATE & ~SOCKET_STATE_BIT(SOCKET_CLOSE))
 #define DATAGRAM_STATES (SOCKET_STATE_BIT(SOCKET_ESTABLISHED) | SOCKET_STATE_BIT(SOCKET_CLOSE))
 
 static const struct question questions[] = {
-    {SOCKET_TCP, AF_INET, IPPROTO_TCP, SOCKET_EVERY_STATE},
-    {SOCKET_TCP, AF_INET6, IPPROTO_TCP, SOCKET_EVERY_STATE},
+    {SOCKET_TCP, AF_INET, IPPROTO_TCP, TCP_STATES},
+    {SOCKET_TCP, AF_INET6, IPPROTO_TCP, TCP_STATES},
     {SOCKET_MPTCP, AF_INET, IPPROTO_MPTCP, SOCKET_EVERY_STATE},
     {SOCKET_MPTCP, AF_INET6, IPPROTO_MPTCP, SOCKET_EVERY_STATE},
     {SOCKET_UDP, AF_INET, IPPROTO_UDP, DATAGRAM_STATES},
@@ -88,7 +91,8 @@ static void put_inet_request(struct nlmsghdr *message, const struct question *qu
     struct inet_diag_req_v2 *request = mnl_nlmsg_put_extra_header(message, sizeof(*request));
     request->sdiag_family = (uint8_t)question->family;
     /* SCTP's associations are told by states of their own. */
-    request->idiag_states = question->kind == SOCKET_SCTP ? UINT32_MAX : query->states;
+    request->idiag_states =
+        question->kind == SOCKET_SCTP ? UINT32_MAX : query->states & question->states;
     request->id.idiag_sport = htons(query->local_port);
     if (query->tcp_figures && question->kind == SOCKET_TCP)
         request->idiag_ext = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_CONG - 1);
