@@ -63,16 +63,21 @@ static void sort_owners(struct owner_list *list)
 
 static int compare_pids(const void *one, const void *other)
 {
-    const struct process *a = one, *b = other;
-    return (a->pid > b->pid) - (a->pid < b->pid);
+    const pid_t a = *(const pid_t *)one, b = *(const pid_t *)other;
+    return (a > b) - (a < b);
+}
+
+static int compare_with_process(const void *pid, const void *process)
+{
+    return compare_pids(pid, &((const struct process *)process)->pid);
 }
 
 const struct process *owners_process(const struct owners *owners, pid_t pid)
 {
-    const struct process wanted = {.pid = pid};
     if (owners->process_count == 0)
         return NULL;
-    return bsearch(&wanted, owners->processes, owners->process_count, sizeof(wanted), compare_pids);
+    return bsearch(&pid, owners->processes, owners->process_count, sizeof(*owners->processes),
+                   compare_with_process);
 }
 
 const struct owner *owners_of(const struct owners *owners, uint32_t inode, size_t *ret_count)
@@ -97,24 +102,21 @@ const struct owner *owners_of(const struct owners *owners, uint32_t inode, size_
 /* Those of `owners->items`, each once, in order. */
 static int list_processes(struct owners *owners)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < owners->count; i++) /* mostly one process has many in a row */
-        count += i == 0 || owners->items[i].pid != owners->items[i - 1].pid;
-    struct process *processes = calloc(count ? count : 1, sizeof(*processes));
-    if (!processes)
-        return -ENOMEM;
-    count = 0;
-    for (size_t i = 0; i < owners->count; i++)
+    size_t count = 0, kept = 0;
+    pid_t *pids = calloc(owners->count ? owners->count : 1, sizeof(*pids));
+    for (size_t i = 0; pids && i < owners->count; i++) /* mostly one process has many in a row */
         if (i == 0 || owners->items[i].pid != owners->items[i - 1].pid)
-            processes[count++].pid = owners->items[i].pid;
-    qsort(processes, count, sizeof(*processes), compare_pids);
-    size_t kept = 0;
+            pids[count++] = owners->items[i].pid;
+    if (pids)
+        qsort(pids, count, sizeof(*pids), compare_pids);
     for (size_t i = 0; i < count; i++)
-        if (kept == 0 || processes[kept - 1].pid != processes[i].pid)
-            processes[kept++] = processes[i];
-    owners->processes = processes;
-    owners->process_count = kept;
-    return 0;
+        if (kept == 0 || pids[kept - 1] != pids[i])
+            pids[kept++] = pids[i];
+    owners->processes = pids ? calloc(kept ? kept : 1, sizeof(*owners->processes)) : NULL;
+    for (size_t i = 0; owners->processes && i < kept; i++)
+        owners->processes[owners->process_count++].pid = pids[i];
+    free(pids);
+    return owners->processes ? 0 : -ENOMEM;
 }
 
 static void forget_vanished(struct owners *owners)
