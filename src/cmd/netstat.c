@@ -250,21 +250,20 @@ struct run {
     bool incomplete; /* something may be missing, which was said */
 };
 
-static void say_what_is_missing(struct run *run, const struct netstat_sockets *sockets)
+static void say_what_is_missing(struct run *run, const struct netstat_gaps *gaps)
 {
-    const uint32_t refused = sockets->internet.refused | sockets->local.refused;
-    if (!run->again && sockets->hidden)
+    if (!run->again && gaps->hidden)
         fputs("(Not all processes could be identified, non-owned process info\n"
               " will not be shown, you would have to be root to see it all.)\n",
               stderr);
-    if (sockets->incomplete)
+    if (gaps->incomplete)
         command_warn(run->command,
                      "the kernel's list changed while it was read: sockets may be missing");
     for (unsigned kind = 0; kind < SOCKET_KINDS && !run->again; kind++)
-        if (refused & SOCKET_KIND_BIT(kind))
+        if (gaps->refused & SOCKET_KIND_BIT(kind))
             command_warn(run->command, "the kernel does not tell us of %s sockets",
                          socket_kind_name((enum socket_kind)kind));
-    run->incomplete |= sockets->incomplete || refused != 0;
+    run->incomplete |= gaps->incomplete || gaps->refused != 0;
 }
 
 static int show_sockets(struct run *run, struct error *error)
@@ -273,7 +272,7 @@ static int show_sockets(struct run *run, struct error *error)
     const int failed = netstat_sockets_gather(&run->options, &sockets, error);
     if (failed)
         return failed;
-    say_what_is_missing(run, &sockets);
+    say_what_is_missing(run, &sockets.gaps);
     /* What follows is text of strangers: names of processes, paths, hosts' names. */
     if (!run->options.continuous)
         confine_lightly(0, NULL);
@@ -281,6 +280,15 @@ static int show_sockets(struct run *run, struct error *error)
     netstat_sockets_print(&sockets);
     netstat_sockets_release(&sockets);
     return 0;
+}
+
+static int show_records(struct run *run, struct error *error)
+{
+    struct netstat_gaps gaps = {0};
+    const int failed = netstat_sockets_json(&run->options, &gaps, error);
+    if (!failed)
+        say_what_is_missing(run, &gaps);
+    return failed;
 }
 
 static int show(struct run *run, struct error *error)
@@ -295,7 +303,7 @@ static int show(struct run *run, struct error *error)
     if (options->counters)
         return netstat_counters(options, error);
     if (options->json)
-        return netstat_sockets_json(options, error);
+        return show_records(run, error);
     return show_sockets(run, error);
 }
 

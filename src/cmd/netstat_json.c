@@ -29,7 +29,8 @@ static int print(const struct netstat_options *options, const struct sockets *so
     return failed;
 }
 
-int netstat_sockets_json(const struct netstat_options *options, struct error *error)
+int netstat_sockets_json(const struct netstat_options *options, struct netstat_gaps *ret_gaps,
+                         struct error *error)
 {
     const struct sockets_options gathering = {.no_processes = !options->programs};
     struct sockets sockets = {.options = &gathering, .scope = SOCKETS_ALL};
@@ -39,6 +40,9 @@ int netstat_sockets_json(const struct netstat_options *options, struct error *er
         sockets.query.kinds |= SOCKET_UNIX_KINDS;
     sockets.query.states = SOCKET_USUAL_STATES;
     int failed = sockets_gather(&sockets, error);
+    *ret_gaps = (struct netstat_gaps){.incomplete = sockets.incomplete,
+                                      .hidden = sockets.hidden > 0,
+                                      .refused = sockets.list.refused};
     if (!failed && !options->continuous)
         confine_lightly(0, NULL);
     if (!failed)

@@ -105,7 +105,7 @@ static int gather_internet(struct netstat_sockets *sockets, struct error *error)
     const int result = diag_list(&query, 0, NULL, &sockets->internet, error);
     if (result < 0)
         return result;
-    sockets->incomplete |= result > 0;
+    sockets->gaps.incomplete |= result > 0;
     keep_shown(sockets->options, &sockets->internet);
     return 0;
 }
@@ -144,7 +144,7 @@ static int gather_unix(struct netstat_sockets *sockets, struct error *error)
     const int result = diag_list(&query, 0, NULL, list, error);
     if (result < 0)
         return result;
-    sockets->incomplete |= result > 0;
+    sockets->gaps.incomplete |= result > 0;
     sockets->peers = calloc(list->count ? list->count : 1, sizeof(*sockets->peers));
     if (!sockets->peers || add_waiting(list) != 0)
         return error_set(error, ENOMEM, "no memory for a list of sockets");
@@ -243,7 +243,7 @@ static int gather_owners(struct netstat_sockets *sockets, struct error *error)
     free(inodes);
     if (failed)
         return failed;
-    sockets->hidden = sockets->owners.unseen > 0;
+    sockets->gaps.hidden = sockets->owners.unseen > 0;
     if (describe_programs(sockets) != 0)
         return error_set(error, ENOMEM, "no memory for the processes of sockets");
     return 0;
@@ -277,6 +277,7 @@ int netstat_sockets_gather(const struct netstat_options *options, struct netstat
         failed = gather_unix(sockets, error);
     if (!failed && (options->programs || netstat_sockets_pids(options)))
         failed = gather_owners(sockets, error);
+    sockets->gaps.refused = sockets->internet.refused | sockets->local.refused;
     if (failed)
         netstat_sockets_release(sockets);
     return failed;

@@ -10,6 +10,13 @@
 
 #define NETSTAT_PROGRAM_WIDTH 20 /* with its NUL */
 
+/* What could not be seen. */
+struct netstat_gaps {
+    bool incomplete;  /* the kernel's table changed while it was read */
+    bool hidden;      /* there are processes that could not be looked into */
+    uint32_t refused; /* bits of enum socket_kind of which the kernel does not tell us */
+};
+
 /* The sockets that will be shown, and who holds them. */
 struct netstat_sockets {
     const struct netstat_options *options;
@@ -19,8 +26,7 @@ struct netstat_sockets {
     char (*programs)[NETSTAT_PROGRAM_WIDTH]; /* of each of the owners' processes, "1234/nginx" */
     size_t peer_count; /* inodes of what Unix sockets are connected to, sorted */
     uint32_t *peers;
-    bool incomplete; /* the kernel's table changed while it was read */
-    bool hidden;     /* there are processes that could not be looked into */
+    struct netstat_gaps gaps;
 };
 
 /* Returns 0 or -errno with an error. */
@@ -51,7 +57,8 @@ const struct process *netstat_sockets_holder(const struct netstat_sockets *socke
                                              const char **ret_program);
 
 /* Gathers them, and prints records of them (netstat_json.c). Returns 0 or -errno with an error. */
-int netstat_sockets_json(const struct netstat_options *options, struct error *error);
+int netstat_sockets_json(const struct netstat_options *options, struct netstat_gaps *ret_gaps,
+                         struct error *error);
 
 /* Prints them to stdout. */
 void netstat_sockets_print(const struct netstat_sockets *sockets);

@@ -26,8 +26,8 @@ struct question {
     uint32_t states; /* that such sockets can have */
 };
 
-/* A closed one is in no table. To ask for it all the same, as one does for datagrams, would have the
- * kernel go through all connections where only those that listen are wanted. */
+/* A closed one is in no table. To ask for it all the same, as one does for datagrams, would have
+ * the kernel go through all connections where only those that listen are wanted. */
 #define TCP_STATES (SOCKET_EVERY_STATE & ~SOCKET_STATE_BIT(SOCKET_CLOSE))
 #define DATAGRAM_STATES (SOCKET_STATE_BIT(SOCKET_ESTABLISHED) | SOCKET_STATE_BIT(SOCKET_CLOSE))
 

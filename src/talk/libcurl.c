@@ -1,3 +1,4 @@
+/* Finding libcurl and its functions at run time. */
 #include "talk/libcurl.h"
 
 #include <dlfcn.h>

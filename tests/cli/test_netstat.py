@@ -553,20 +553,22 @@ class Faults(unittest.TestCase):
     def test_others_processes(self):
         """Who may not see all processes is told so, once and on stderr, in net-tools' words."""
         space = Namespace(self)
-        with space.entered(), listen("127.0.0.1"):
-            try:
-                done = subprocess.run(
-                    ["nsenter", f"--net={space.path}", "setpriv", "--reuid=65534", "--regid=65534",
-                     "--clear-groups", PROGRAM, "netstat", "-lntp"],
-                    capture_output=True, text=True, timeout=PATIENCE, check=False)  # fmt: skip
-            except FileNotFoundError:
-                self.skipTest("no setpriv")
-        if done.returncode in (126, 127):
-            self.skipTest("other users cannot reach the program")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(done.stderr, "(Not all processes could be identified, non-owned process info\n"
-                                      " will not be shown, you would have to be root to see it all.)\n")  # fmt: skip
-        self.assertRegex(done.stdout, r"LISTEN +- +\n$")
+        for words, line in (["-lntp"], r"LISTEN +- +\n$"), (["-lntp", "--json"], r'^{[^\n]*"LISTEN"[^\n]*}\n$'):
+            with self.subTest(words=words), space.entered(), listen("127.0.0.1"):
+                try:
+                    done = subprocess.run(
+                        ["nsenter", f"--net={space.path}", "setpriv", "--reuid=65534", "--regid=65534",
+                         "--clear-groups", PROGRAM, "netstat", *words],
+                        capture_output=True, text=True, timeout=PATIENCE, check=False)  # fmt: skip
+                except FileNotFoundError:
+                    self.skipTest("no setpriv")
+                if done.returncode in (126, 127):
+                    self.skipTest("other users cannot reach the program")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(done.stderr,
+                                 "(Not all processes could be identified, non-owned process info\n"
+                                 " will not be shown, you would have to be root to see it all.)\n")
+                self.assertRegex(done.stdout, line)
 
 
 if __name__ == "__main__":
