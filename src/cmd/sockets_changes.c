@@ -147,25 +147,31 @@ static bool keep_text(struct arena *arena, const char **text)
     return *text != NULL;
 }
 
+/* The kernel soon gives the inode of one that is gone to a new one. */
+static bool is_same_space(const struct socket_space *one, const struct socket_space *other)
+{
+    return one->inode == other->inode && strcmp(one->name, other->name) == 0;
+}
+
 /* The number of the namespace in the later look; those that are gone are added. */
 static int keep_space(const struct sockets *before, const struct socket_entry *entry,
                       struct socket_list *list, uint32_t *ret_space)
 {
-    const uint64_t inode = space_inode(before, entry);
+    if (entry->space >= before->list.space_count)
+        return 0;
+    const struct socket_space *space = &before->list.spaces[entry->space];
     for (size_t i = 0; i < list->space_count; i++)
-        if (list->spaces[i].inode == inode) {
+        if (is_same_space(&list->spaces[i], space)) {
             *ret_space = (uint32_t)i;
             return 0;
         }
-    if (entry->space >= before->list.space_count)
-        return 0;
     struct socket_space *spaces =
         reallocarray(list->spaces, list->space_count + 1, sizeof(*spaces));
     if (!spaces)
         return -ENOMEM;
     list->spaces = spaces;
     *ret_space = (uint32_t)list->space_count;
-    spaces[list->space_count++] = before->list.spaces[entry->space];
+    spaces[list->space_count++] = *space;
     return 0;
 }
 
@@ -191,7 +197,7 @@ static int keep_socket(const struct sockets *before, const struct socket_entry *
     return 0;
 }
 
-/* ---- who held what went ---- */
+/* ---- who held it ---- */
 
 static int compare_owners(const void *one, const void *other)
 {
@@ -251,8 +257,9 @@ static int keep_owners_of(const struct owners *before, uint32_t inode, struct ow
     return 0;
 }
 
-/* Of the sockets from `first` on, which went. */
-static int keep_owners(const struct sockets *before, struct sockets *now, size_t first)
+/* Of the sockets that went, and of those to which they are lent. */
+static int keep_owners(const struct sockets *before, struct sockets *now,
+                       const struct sockets_mark *marks)
 {
     struct owners *owners = &now->owners;
     struct owner *items = NULL;
@@ -260,8 +267,8 @@ static int keep_owners(const struct sockets *before, struct sockets *now, size_t
     int failed = 0;
     if (!before->has_owners || !now->has_owners)
         return 0;
-    for (size_t i = first; i < now->list.count && !failed; i++)
-        if (now->list.entries[i].inode)
+    for (size_t i = 0; i < now->list.count && !failed; i++)
+        if (now->list.entries[i].inode && (marks[i].change == SOCKETS_WENT || marks[i].lent))
             failed =
                 keep_owners_of(&before->owners, now->list.entries[i].inode, owners, &items, &count);
     struct owner *all =
@@ -288,24 +295,34 @@ struct comparison {
     struct sockets_mark *marks;
 };
 
+/* Sockets are listed first, and their processes looked for then: who closes one in between is not
+ * found any more. */
+static bool has_lost_owners(const struct comparison *comparison, const struct socket_entry *now)
+{
+    size_t count;
+    return comparison->before->has_owners && comparison->now->has_owners && now->inode &&
+           !owners_of(&comparison->now->owners, now->inode, &count) &&
+           owners_of(&comparison->before->owners, now->inode, &count);
+}
+
 /* A socket of the earlier look, and the one that it has become. */
 static void compare_socket(struct comparison *comparison, size_t index, uint32_t found)
 {
     const struct socket_entry *before = &comparison->before->list.entries[index];
     const struct socket_entry *now = &comparison->now->list.entries[found];
-    struct sockets_mark *mark = &comparison->marks[found];
+    const struct sockets_mark *old = &comparison->before_marks->items[index];
+    struct sockets_mark mark = *old;
     comparison->met[found] = true;
-    if (before->state != now->state) {
-        *mark = (struct sockets_mark){.when = comparison->time,
-                                      .change = SOCKETS_CHANGED,
-                                      .before = before->state,
-                                      .fresh = true};
-        return;
-    }
-    *mark = comparison->before_marks->items[index];
-    mark->fresh = false;
-    if (comparison->time - mark->when >= comparison->keep)
-        *mark = (struct sockets_mark){0};
+    mark.fresh = false;
+    if (before->state != now->state)
+        mark = (struct sockets_mark){.when = comparison->time,
+                                     .change = SOCKETS_CHANGED,
+                                     .before = before->state,
+                                     .fresh = true};
+    else if (comparison->time - mark.when >= comparison->keep)
+        mark = (struct sockets_mark){0};
+    mark.lent = !old->lent && has_lost_owners(comparison, now);
+    comparison->marks[found] = mark;
 }
 
 static int compare_all(struct comparison *comparison)
@@ -337,7 +354,7 @@ static int compare_all(struct comparison *comparison)
         if (!comparison->met[i])
             comparison->marks[i] = (struct sockets_mark){
                 .when = comparison->time, .change = SOCKETS_CAME, .fresh = true};
-    return keep_owners(before, comparison->now, count);
+    return keep_owners(before, comparison->now, comparison->marks);
 }
 
 int sockets_changes_find(const struct sockets *before, const struct sockets_marks *before_marks,

@@ -15,6 +15,7 @@ struct sockets_mark {
     uint8_t change; /* enum sockets_change */
     uint8_t before; /* of SOCKETS_CHANGED: enum socket_state */
     bool fresh;     /* the latest look did */
+    bool lent;      /* its processes are those of the look before: the latest found none */
 };
 
 /* One for each socket of a list. Zero-initialised is none. */
@@ -28,7 +29,8 @@ void sockets_marks_release(struct sockets_marks *marks);
 /* Compares a look with the one before it (NULL: there was none, and everything has stayed).
  * What went is appended to the list of `now`, with its processes, and stays there for `keep`
  * nanoseconds; as long its other marks hold, too. A connection is the same through all of its
- * states. Returns 0, or -ENOMEM with an error. */
+ * states. A socket that lost all of its processes keeps them for one look more: perhaps it went
+ * while they were looked for. Returns 0, or -ENOMEM with an error. */
 int sockets_changes_find(const struct sockets *before, const struct sockets_marks *before_marks,
                          struct sockets *now, uint64_t time, uint64_t keep,
                          struct sockets_marks *ret_marks, struct error *error);

@@ -29,7 +29,8 @@ struct view {
     const struct sockets_watch *watch;
     struct sockets_look *look;
     struct sockets_screen *screen;
-    int signals; /* descriptor */
+    int signals;               /* descriptor */
+    struct sigaction stopping; /* what SIGTSTP did before */
     uint64_t due;
     size_t came, went;   /* since it began */
     size_t top, left;    /* the first line and column that are seen */
@@ -308,16 +309,22 @@ static void draw_bottom(const struct view *view, size_t row)
         sockets_screen_line(row, "h: what keys do", 0, SOCKETS_PLAIN);
 }
 
+/* Not beyond the end. */
+static void limit_top(struct view *view)
+{
+    const size_t count = view->look->sockets.list.count;
+    const size_t most = count > view->page ? count - view->page : 0;
+    if (view->top > most)
+        view->top = most;
+}
+
 static void draw(struct view *view)
 {
     size_t rows, columns;
     sockets_screen_size(&rows, &columns);
     const size_t below = view->prompts && view->fault.code ? 3 : 1;
     view->page = rows > TOP + below ? rows - TOP - below : 0;
-    const size_t count = view->look->sockets.list.count;
-    const size_t most = count > view->page ? count - view->page : 0;
-    if (view->top > most)
-        view->top = most;
+    limit_top(view);
     draw_title(view);
     draw_subject(view);
     draw_sockets(view, columns);
@@ -469,8 +476,10 @@ static void press(struct view *view, uint32_t key)
         press_in_prompt(view, key);
         return;
     }
-    if (scroll(view, key))
+    if (scroll(view, key)) {
+        limit_top(view); /* here, since keys may come faster than they are drawn */
         return;
+    }
     switch (key) {
     case 'q':
         view->over = true;
@@ -516,15 +525,15 @@ static void press(struct view *view, uint32_t key)
 static void stop(struct view *view)
 {
     sigset_t set, old;
-    struct sigaction action = {.sa_handler = SIG_DFL}, before;
+    struct sigaction ours;
     sockets_screen_leave(view->screen);
     sigemptyset(&set);
     sigaddset(&set, SIGTSTP);
-    sigaction(SIGTSTP, &action, &before);
+    sigaction(SIGTSTP, &view->stopping, &ours);
     raise(SIGTSTP);
     sigprocmask(SIG_UNBLOCK, &set, &old); /* stops here */
     sigprocmask(SIG_SETMASK, &old, NULL);
-    sigaction(SIGTSTP, &before, NULL);
+    sigaction(SIGTSTP, &ours, NULL);
     sockets_screen_resize();
 }
 
@@ -543,8 +552,18 @@ static void take_signals(struct view *view)
     }
 }
 
-static int open_signals(sigset_t *ret_before, int *ret_fd)
+/* Is never called: the signal is blocked, and read from a descriptor. */
+static void ignore_signal(int number)
 {
+    (void)number;
+}
+
+/* While it draws, ncurses ignores a SIGTSTP that does what is usual, and the kernel forgets one
+ * that waits when it becomes ignored: a Ctrl-Z would be lost now and then. One that has a handler
+ * is left alone. */
+static int open_signals(sigset_t *ret_before, struct sigaction *ret_stopping, int *ret_fd)
+{
+    const struct sigaction action = {.sa_handler = ignore_signal, .sa_flags = SA_RESTART};
     sigset_t set;
     sigemptyset(&set);
     const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP};
@@ -554,6 +573,7 @@ static int open_signals(sigset_t *ret_before, int *ret_fd)
     if (fd < 0)
         return -errno;
     sigprocmask(SIG_BLOCK, &set, ret_before);
+    sigaction(SIGTSTP, &action, ret_stopping);
     *ret_fd = fd;
     return 0;
 }
@@ -604,7 +624,7 @@ int sockets_view(const struct sockets_watch *watch, struct sockets_look *look)
 {
     struct view view = {.watch = watch, .look = look, .helps = true};
     sigset_t before;
-    int failed = open_signals(&before, &view.signals);
+    int failed = open_signals(&before, &view.stopping, &view.signals);
     if (failed)
         return -ENOTTY; /* lines will do */
     failed = sockets_screen_open(&view.screen);
@@ -616,6 +636,7 @@ int sockets_view(const struct sockets_watch *watch, struct sockets_look *look)
         sockets_screen_close(view.screen);
     }
     close(view.signals);
+    sigaction(SIGTSTP, &view.stopping, NULL);
     sigprocmask(SIG_SETMASK, &before, NULL);
     return failed ? -ENOTTY : command_finish(watch->command, view.status);
 }
