@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -24,7 +23,6 @@ import records
 from namespaces import Namespace, need
 from porthole import PROGRAM, command, run, start
 from sockets import listen, port_of
-from talk_run import own_network
 from terminal import Terminal
 
 PATIENCE = 60  # seconds
@@ -34,8 +32,16 @@ HOSTILE = "\x1b[31m\n\x9b"
 GREEN = "\x1b[32m"
 
 
-def setUpModule():
-    own_network()
+TIME_WAIT = "06"  # in /proc/net/tcp
+
+
+class Alone(unittest.TestCase):
+    """Each test has a network of its own, where that can be had: in it are no sockets but its own,
+    and none that an earlier test has left in TIME_WAIT."""
+
+    def setUp(self):
+        if os.geteuid() == 0:
+            self.enterContext(Namespace(self).entered())
 
 
 class Lines:
@@ -58,17 +64,18 @@ class Lines:
     def _read(self):
         for line in self.process.stdout:
             with self.changed:
-                self.lines.append(line)
+                if line.endswith("\n"):  # else it was killed
+                    self.lines.append(line)
                 self.changed.notify_all()
 
     def wait_for(self, condition, what):
         """Waits for a line of which this holds, and returns it."""
         deadline = time.monotonic() + PATIENCE
         with self.changed:
-            while not (found := [line for line in self.lines if condition(line)]):
-                if not self.changed.wait(deadline - time.monotonic()):
+            while not (found := next((line for line in self.lines if condition(line)), None)):
+                if not self.changed.wait(max(0, deadline - time.monotonic())):
                     raise AssertionError(f"in vain: {what}: {self.lines}")
-        return found[0]
+        return found
 
     def expect(self, pattern):
         """Waits for a line that matches."""
@@ -80,6 +87,12 @@ class Lines:
             record = json.loads(line)
             return all(record.get(name) == value for name, value in members.items())
         return json.loads(self.wait_for(has, members))
+
+    def changes(self, port):
+        """The records of what changed at a local port, as (state before, state)."""
+        every = [json.loads(line) for line in self.lines]
+        return [(record["state_before"], record["state"]) for record in every
+                if record["local_port"] == port and record.get("change") == "changed"]  # fmt: skip
 
 
 class Connection:
@@ -103,8 +116,23 @@ class Connection:
         for end in (self.client, self.server, self.listener):
             end.close()
 
+    def wait_for_the_end(self):
+        """Until nothing of it is left but the client's end, in TIME_WAIT."""
+        deadline, last = time.monotonic() + PATIENCE, {(self.client_port, TIME_WAIT)}
+        while (states := tcp_states({self.port, self.client_port})) != last:
+            assert time.monotonic() < deadline, f"it does not end: {states}"
+            time.sleep(0.01)
 
-class InLines(unittest.TestCase):
+
+def tcp_states(ports):
+    """What the kernel has at these local ports, as (port, state)."""
+    with open("/proc/thread-self/net/tcp", encoding="ascii") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    every = {(int(row[1].rpartition(":")[2], 16), row[3]) for row in rows}
+    return {(port, state) for port, state in every if port in ports}
+
+
+class InLines(Alone):
     def test_what_is_there_comes_and_goes(self):
         with listen("127.0.0.1") as old, Lines("-n", "--tcp") as lines:
             lines.expect(r"  TIME      PROTO  LOCAL +REACHED BY +PROCESS$")
@@ -117,14 +145,25 @@ class InLines(unittest.TestCase):
         self.assertEqual(len([line for line in lines.lines if f":{port_of_text(port)}" in line]), 2)
 
     def test_a_connection_is_the_same_in_all_its_states(self):
+        with Connection() as made, Lines("-n", "--tcp", "--all") as lines:
+            ends = rf"127\.0\.0\.1:{made.client_port} +127\.0\.0\.1:{made.port} "
+            lines.expect(rf"  .*tcp +ESTABLISHED .*{ends}")
+            made.close()
+            lines.expect(rf"~ .*tcp +TIME_WAIT .*{ends} .*\(was \w+\)$")
+            # A look may have met it on the way.
+            told = [re.fullmatch(rf"(.) \S+  tcp +(\w+) .*{ends}.*?(?:\(was (\w+)\))?\n", line)
+                    for line in lines.lines if re.search(ends, line)]  # fmt: skip
+            signs, states, states_before = zip(*(line.groups() for line in told))
+            self.assertEqual(signs, (" ", *["~"] * (len(told) - 1)))
+            self.assertEqual(states_before, (None, *states[:-1]))
+
+    def test_a_connection_comes(self):
         with Lines("-n", "--tcp", "--all") as lines:
             lines.expect("  TIME")
             with Connection() as made:
-                ends = rf"127\.0\.0\.1:{made.client_port} +127\.0\.0\.1:{made.port}"
-                lines.expect(rf"\+ .*tcp +ESTABLISHED .*{ends}")
-                made.close()
-                lines.expect(rf"~ .*tcp +TIME_WAIT .*{ends} .*\(was ESTABLISHED\)$")
-            self.assertFalse([line for line in lines.lines if re.match(rf"- .*{ends} ", line)])
+                ends = rf"127\.0\.0\.1:{made.client_port} +127\.0\.0\.1:{made.port} "
+                lines.expect(rf"\+ .*tcp .*{ends}")
+                lines.expect(rf"[+~] .*tcp +ESTABLISHED .*{ends}")
 
     def test_records(self):
         with Connection() as made, Lines("--json", "--tcp", "--all") as lines:
@@ -132,9 +171,10 @@ class InLines(unittest.TestCase):
             self.assertNotIn("change", first)
             made.close()
             lines.record(local_port=made.port, state="LISTEN", change="went")
-            changed = lines.record(local_port=made.client_port, change="changed")
-            self.assertEqual((changed["state"], changed["state_before"]),
-                             ("TIME_WAIT", "ESTABLISHED"))  # fmt: skip
+            lines.record(local_port=made.client_port, change="changed", state="TIME_WAIT")
+            states_before, states = zip(*lines.changes(made.client_port))
+            # A look may have met it on the way.
+            self.assertEqual(states_before, ("ESTABLISHED", *states[:-1]))
             with listen("127.0.0.1") as new:
                 came = lines.record(local_port=port_of(new), change="came")
                 self.assertEqual(came["processes"][0]["pid"], os.getpid())
@@ -293,15 +333,26 @@ class Screen:
         """Waits until this is seen."""
         return self.wait(re.compile(pattern, re.MULTILINE).search, pattern, *more)
 
+    def expect_rows(self, pattern, ports):
+        """Waits until this is seen, with listeners at these ports: at once, since a picture may be
+        taken of a screen that is half drawn."""
+        def shown(text):
+            rows = [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", text)]
+            return re.search(pattern, text, re.MULTILINE) and rows == ports
+        self.wait(shown, f"{pattern} and {ports}")
+
     def expect_not(self, pattern):
         """Waits until this is not seen."""
         found = re.compile(pattern, re.MULTILINE).search
         return self.wait(lambda text: KEYS in text and not found(text), f"not {pattern}")
 
 
-@unittest.skipUnless(shutil.which("tmux"), "not installed: tmux")
-class OnScreen(unittest.TestCase):
+@need("ip", "tmux")
+class OnScreen(Alone):
+    """With no sockets but the test's own, since the view counts them."""
+
     def setUp(self):
+        super().setUp()
         self.stack = contextlib.ExitStack()
         self.addCleanup(self.stack.close)
 
@@ -319,22 +370,34 @@ class OnScreen(unittest.TestCase):
         screen.expect(rf"^  tcp +127\.0\.0\.1:{port} ")
         with listen("127.0.0.1") as new:
             row = rf"tcp +127\.0\.0\.1:{port_of(new)} .*{os.getpid()}"
-            screen.expect(rf"^\+ {row}")
-            screen.expect(r"^\d\d:\d\d:\d\d  2 sockets  2 LISTEN  \+1 -0")
-            self.assertIn(GREEN, screen.text("-e"))
+            style = r"(\x1b\[[\d;]*m)*"
+            screen.expect(rf"^{style}{re.escape(GREEN)}{style}\+ {row}", "-e")
+            screen.expect(r"^\d\d:\d\d:\d\d  2 sockets  2 LISTEN  \+1 -0$")
         screen.expect(rf"^- {row}")
-        screen.expect(r"^\d\d:\d\d:\d\d  1 socket  1 LISTEN  \+1 -1")
+        screen.expect(r"^\d\d:\d\d:\d\d  1 socket  1 LISTEN  \+1 -1$")
         screen.expect_not(row)
         screen.expect(rf"^  tcp +127\.0\.0\.1:{port} ")
 
+    @contextlib.contextmanager
+    def between_looks(self, screen):
+        """What is done meanwhile is seen all at once."""
+        screen.press("p")
+        screen.expect("PAUSED$")
+        yield
+        screen.press("p")
+
     def test_states(self):
         screen = self.screen("--tcp", "--all")
-        with Connection() as made:
-            ends = rf"127\.0\.0\.1:{made.client_port} +127\.0\.0\.1:{made.port}"
-            screen.expect(rf"^\+ tcp +ESTABLISHED .*{ends}")
-            screen.expect(r"  1 LISTEN  2 ESTABLISHED .*\+3 -\d+")
+        with self.between_looks(screen):
+            made = self.stack.enter_context(Connection())
+        ends = rf"127\.0\.0\.1:{made.client_port} +127\.0\.0\.1:{made.port}"
+        screen.expect(rf"^\+ tcp +ESTABLISHED .*{ends}")
+        screen.expect(r"  3 sockets  1 LISTEN  2 ESTABLISHED  \+3 -0$")
+        with self.between_looks(screen):
             made.close()
-            screen.expect(rf"^~ tcp +TIME_WAIT .*{ends} .*\(was ESTABLISHED\)")
+            made.wait_for_the_end()
+        screen.expect(rf"^~ tcp +TIME_WAIT .*{ends} .*\(was ESTABLISHED\)")
+        screen.expect(r"  1 socket  \+3 -2$")
 
     def test_colours_only_where_they_are_wanted(self):
         screen = self.screen(environment={"NO_COLOR": "1"})
@@ -352,30 +415,28 @@ class OnScreen(unittest.TestCase):
                                                ("e", "established", True, False),
                                                ("l", "listening", False, True)):  # fmt: skip
                 screen.press(key)
-                text = screen.expect(f"^{scope}, by ")
-                self.assertEqual(bool(re.search(row, text)), seen, text)
-                self.assertEqual(bool(re.search("[0-9] LISTEN", text)), listener, text)
-                self.assertNotRegex(text, r"^[-+~] ")  # nothing has happened to them
+                text = screen.wait(
+                    lambda text, scope=scope, seen=seen, listener=listener:
+                    re.search(f"^{scope}, by ", text, re.MULTILINE)
+                    and bool(re.search(row, text)) == seen
+                    and bool(re.search("[0-9] LISTEN", text)) == listener,
+                    f"{scope}: {seen}, {listener}",
+                )  # fmt: skip
+                self.assertNotRegex(text, r"(?m)^[-+~] ")  # nothing has happened to them
 
     def test_orders(self):
         ports = sorted(port_of(self.listen()) for _ in range(5))
         screen = self.screen("--tcp", "--sort", "-port")
 
-        def shown(text):
-            return [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", text)]
-
-        text = screen.expect("^listening, by port, reversed")
-        self.assertEqual(shown(text), ports[::-1])
+        screen.expect_rows("^listening, by port, reversed$", ports[::-1])
         screen.press("r")
-        text = screen.expect("^listening, by port$")
-        self.assertEqual(shown(text), ports)
+        screen.expect_rows("^listening, by port$", ports)
         for name in ("process", "pid", "state", "peer", "exposure", "recv", "send",
                      "exposure and port"):  # fmt: skip
             screen.press("s")
             screen.expect(f"^listening, by {name}$")
         screen.press("r")
-        text = screen.expect("^listening, by exposure and port, reversed$")
-        self.assertEqual(shown(text), ports[::-1])
+        screen.expect_rows("^listening, by exposure and port, reversed$", ports[::-1])
 
     def test_names_of_ports(self):
         with socket.socket() as made:
@@ -403,15 +464,12 @@ class OnScreen(unittest.TestCase):
     def test_filters(self):
         one, other = port_of(self.listen()), port_of(self.listen())
         screen = self.screen("--tcp", "port", one)
-        screen.expect(f"^listening, by exposure and port, filter: port {one}$")
-        self.assertNotIn(f":{other} ", screen.text())
+        screen.expect_rows(f"^listening, by exposure and port, filter: port {one}$", [one])
         screen.press("/")
         screen.expect(f"^filter: port {one}$")
         screen.press("C-u")
         screen.type(f"port {other}\n")
-        text = screen.expect(f"filter: port {other}$")
-        text = screen.expect(rf"^  tcp +127\.0\.0\.1:{other} ")
-        self.assertNotIn(f":{one} ", text)
+        screen.expect_rows(f"^listening, .* filter: port {other}$", [other])
         screen.press("/")
         screen.type("7x")
         screen.press("BSpace", "BSpace", "Enter")
@@ -442,9 +500,8 @@ class OnScreen(unittest.TestCase):
 
         def first(position, key):
             screen.press(*key)
-            screen.expect(rf"^\d\d:.*\({position + 1} to {position + 10} of 40\)")
-            seen = re.findall(r"127\.0\.0\.1:(\d+)", screen.text())
-            self.assertEqual([int(port) for port in seen], ports[position : position + 10])
+            screen.expect_rows(rf"^\d\d:.*\({position + 1} to {position + 10} of 40\)$",
+                               ports[position : position + 10])  # fmt: skip
 
         first(0, ["Home"])
         first(2, ["Down", "Down"])
@@ -454,6 +511,7 @@ class OnScreen(unittest.TestCase):
         first(30, ["Down"])
         first(20, ["PageUp"])
         first(0, ["Home"])
+        first(20, ["End", "Down", "PageUp"])  # faster than they are drawn
 
     def test_sideways(self):
         port = port_of(self.listen())
@@ -489,26 +547,31 @@ class OnScreen(unittest.TestCase):
         self.assertNotIn(KEYS, text)
 
     def test_a_stop_and_going_on(self):
+        for _ in range(400):  # a look takes some time, in which Ctrl-Z may be pressed
+            self.listen()
         screen = Screen("--help", ">/dev/null")
         self.stack.enter_context(screen)
         screen.expect("ended with 0")
         screen.type(f"set -m; {PROGRAM} sockets {OFTEN}\n")
-        screen.expect(KEYS)
-        screen.press("C-z")
-        screen.wait(lambda text: KEYS not in text and "Stopped" in text, "stopped")
-        screen.type("fg >/dev/null\n")
+        for _ in range(8):
+            screen.expect(KEYS)
+            screen.press("C-z")
+            screen.wait(lambda text: KEYS not in text and "Stopped" in text, "stopped")
+            screen.type("clear; fg >/dev/null\n")
         screen.expect(KEYS)
         screen.press("q")
         screen.wait(lambda text: KEYS not in text, "the shell")
 
 
-class Restored(unittest.TestCase):
+class Restored(Alone):
     """The terminal is as it was, whatever ended the view."""
 
     def ended(self, end, *words):
         """The exit status after `end` was called with the terminal."""
-        with Terminal(command("sockets", OFTEN, *words)) as terminal:
+        waiting = ["sh", "-c", 'read -r _ && exec "$@"', "sh"]  # until it is seen how it was
+        with Terminal([*waiting, *command("sockets", OFTEN, *words)]) as terminal:
             before = termios.tcgetattr(terminal.descriptor)
+            terminal.press("\n")
             terminal.wait_for(KEYS)
             self.assertNotEqual(termios.tcgetattr(terminal.descriptor), before)
             end(terminal)
@@ -530,7 +593,7 @@ class Restored(unittest.TestCase):
     def test_while_a_filter_is_typed(self):
         def end(terminal):
             terminal.press("/process x")
-            terminal.wait_for("filter: .*x")
+            terminal.wait_for("(?s)filter: .*x")
             os.kill(terminal.pid, signal.SIGTERM)
 
         self.assertEqual(self.ended(end), 128 + signal.SIGTERM)
