@@ -177,6 +177,7 @@ static void inet_fill(struct socket_entry *entry, enum socket_kind kind,
     entry->remote = read_address(body->id.idiag_dst, ipv6);
     if (ipv6)
         socket_entry_unmap(entry);
+    entry->v6only = ipv6 && kind == SOCKET_RAW; /* whatever it says of itself: it hears of no IPv4 */
     entry->interface = body->id.idiag_if;
     entry->uid = body->idiag_uid;
     entry->receive_queue = body->idiag_rqueue;
@@ -199,7 +200,7 @@ static int inet_attributes(struct socket_entry *entry, const unsigned char *byte
             entry->shutdown = attribute_u8(&attribute);
             break;
         case INET_DIAG_SKV6ONLY:
-            entry->v6only = attribute_u8(&attribute) != 0;
+            entry->v6only |= attribute_u8(&attribute) != 0;
             break;
         case INET_DIAG_MARK:
             entry->mark = attribute_u32(&attribute);

@@ -162,6 +162,8 @@ static bool inet_line(struct line line, const struct procnet *file, struct socke
     entry->retransmits = (uint8_t)(retransmits < UINT8_MAX ? retransmits : UINT8_MAX);
     if (file->family == ADDRESS_IPV6)
         socket_entry_unmap(entry);
+    /* Of others it is not told; a raw one hears of no IPv4 anyway. */
+    entry->v6only = file->family == ADDRESS_IPV6 && file->kind == SOCKET_RAW;
     return true;
 }
 

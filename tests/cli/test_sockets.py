@@ -160,6 +160,17 @@ class Listening(Sockets):
         self.assertIn("127.0.0.1:1 (icmp)", self.sockets("-w"))
         self.assertEqual(self.record(made)["ip_protocol"], 1)
 
+    @unittest.skipUnless(ROOT, "not root: no raw sockets")
+    def test_raw_ipv6_sockets_take_no_ipv4(self):
+        made = self.keep(bind(socket.SOCK_RAW, "::", protocol=socket.IPPROTO_ICMPV6))
+        self.assertIn("[::]:58 (icmp6)", self.sockets("-w"))
+        self.assertIs(self.record(made)["dual_stack"], False)
+        for kind, protocol in ((socket.SOCK_DGRAM, IPPROTO_UDPLITE), (socket.SOCK_STREAM, socket.IPPROTO_SCTP)):
+            for dual in (False, True):
+                with contextlib.suppress(OSError):  # a kernel without it
+                    record = self.record(self.keep(bind(kind, "::", 0, protocol, dual)), "-B")
+                    self.assertIs(record["dual_stack"], dual, protocol)
+
     def test_kinds_that_are_asked_for(self):
         stream = self.keep(listen("127.0.0.1"))
         datagram = self.keep(bind(socket.SOCK_DGRAM, "127.0.0.1"))

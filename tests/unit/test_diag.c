@@ -132,6 +132,26 @@ static void ipv6_tells_what_it_takes(void **state)
     }
 }
 
+/* Though its option says otherwise: it is told as that of every socket is. */
+static void raw_ipv6_sockets_take_no_ipv4(void **state)
+{
+    (void)state;
+    static const enum socket_kind kinds[] = {SOCKET_RAW, SOCKET_TCP, SOCKET_UDPLITE, SOCKET_SCTP};
+    const struct inet_diag_msg body = inet_body(SOCKET_CLOSE, "::", 58, "::", 0);
+    const uint8_t v6only = 0;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct messages messages = {0};
+        struct socket_list list;
+        struct diag_progress progress;
+        socket_list_init(&list);
+        messages_inet(&messages, &body);
+        messages_attribute(&messages, INET_DIAG_SKV6ONLY, &v6only, sizeof(v6only));
+        assert_int_equal(read_messages(&messages, kinds[i], NULL, &list, &progress), 0);
+        assert_int_equal(list.entries[0].v6only, kinds[i] == SOCKET_RAW);
+        socket_list_release(&list);
+    }
+}
+
 /* A link-local address belongs to the interface that the socket is bound to. */
 static void link_local_addresses_have_a_scope(void **state)
 {
@@ -474,6 +494,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_is_a_socket),
         cmocka_unit_test(ipv6_tells_what_it_takes),
+        cmocka_unit_test(raw_ipv6_sockets_take_no_ipv4),
         cmocka_unit_test(link_local_addresses_have_a_scope),
         cmocka_unit_test(figures_come_when_they_are_asked_for),
         cmocka_unit_test(unix_sockets_have_names),
