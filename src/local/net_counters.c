@@ -162,12 +162,16 @@ int net_counters_read6(const char *text, size_t length, net_counter_fn *each, vo
 
 /* ---- groups ---- */
 
-static bool take_interface(struct span *line, struct net_group *group)
+/* `colon`: one follows the name, with or without a blank between, and is in no name. */
+static bool take_interface(struct span *line, struct net_group *group, bool colon)
 {
     struct span index, name;
     uint64_t number;
-    if (!take_word(line, &index) || !read_digits(&index, 10, &number) || !take_word(line, &name) ||
-        span_length(&name) >= sizeof(group->interface) || memchr(name.at, '\0', span_length(&name)))
+    if (!take_word(line, &index) || !read_digits(&index, 10, &number) || !take_word(line, &name))
+        return false;
+    while (colon && span_length(&name) > 1 && name.end[-1] == ':')
+        name.end--;
+    if (span_length(&name) >= sizeof(group->interface) || memchr(name.at, '\0', span_length(&name)))
         return false;
     memcpy(group->interface, name.at, span_length(&name));
     group->interface[span_length(&name)] = '\0';
@@ -191,7 +195,7 @@ static bool read_group(struct span line, struct net_group *group, bool *ret_comp
     uint64_t number;
     *ret_complete = line.at < line.end && is_blank(*line.at);
     if (!*ret_complete)
-        return take_interface(&line, group);
+        return take_interface(&line, group, true);
     /* The kernel prints the address, in network order, as if it were a number. */
     if (!take_word(&line, &word) || span_length(&word) != 8 || !read_digits(&word, 16, &number))
         return false;
@@ -219,7 +223,8 @@ int net_groups_read(const char *text, size_t length, net_group_fn *each, void *u
 static bool read_group6(struct span line, struct net_group *group)
 {
     struct span word;
-    if (!take_interface(&line, group) || !take_word(&line, &word) || span_length(&word) != 32)
+    if (!take_interface(&line, group, false) || !take_word(&line, &word) ||
+        span_length(&word) != 32)
         return false;
     group->group = (struct address){.family = ADDRESS_IPV6};
     for (const char *at = word.at; at < word.end; at += 8) {

@@ -3,7 +3,6 @@
 
 #include "net/netlink.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_link.h>
@@ -189,7 +188,7 @@ int net_routes_list(enum address_family family, struct net_route_list *ret_list,
                     struct error *error)
 {
     const struct rtmsg body = {.rtm_family = family == ADDRESS_IPV6 ? AF_INET6 : AF_INET};
-    struct growing list;
+    struct growing list = {0};
     const int failed = ask(RTM_GETROUTE, &body, sizeof(body), "routes", take_route, &list, error);
     if (!failed)
         *ret_list = (struct net_route_list){list.items, list.count};
@@ -256,31 +255,17 @@ static int take_interface(void *user, const struct nlmsghdr *message)
     return 0;
 }
 
-/* Where the number at the end of a name begins. */
-static size_t number_start(const char *name)
-{
-    size_t start = strlen(name);
-    while (start > 0 && isdigit((unsigned char)name[start - 1]))
-        start--;
-    return start;
-}
-
+/* eth2 before eth10. */
 static int compare_names(const void *one, const void *other)
 {
     const struct net_interface *a = one, *b = other;
-    const size_t a_start = number_start(a->name), b_start = number_start(b->name);
-    const int differs = strncmp(a->name, b->name, a_start > b_start ? a_start : b_start);
-    if (a_start != b_start || differs != 0)
-        return strcmp(a->name, b->name);
-    const unsigned long a_number = strtoul(a->name + a_start, NULL, 10);
-    const unsigned long b_number = strtoul(b->name + b_start, NULL, 10);
-    return (a_number > b_number) - (a_number < b_number);
+    return strverscmp(a->name, b->name);
 }
 
 int net_interfaces_list(struct net_interface_list *ret_list, struct error *error)
 {
     const struct ifinfomsg body = {.ifi_family = AF_UNSPEC};
-    struct growing list;
+    struct growing list = {0};
     const int failed =
         ask(RTM_GETLINK, &body, sizeof(body), "interfaces", take_interface, &list, error);
     if (failed)
@@ -326,7 +311,7 @@ static int take_address(void *user, const struct nlmsghdr *message)
 int net_addresses_list(struct net_address_list *ret_list, struct error *error)
 {
     const struct ifaddrmsg body = {.ifa_family = AF_UNSPEC};
-    struct growing list;
+    struct growing list = {0};
     const int failed =
         ask(RTM_GETADDR, &body, sizeof(body), "addresses", take_address, &list, error);
     if (!failed)

@@ -126,6 +126,25 @@ static void groups_belong_to_interfaces(void **state)
     assert_string_equal(address_format(&taken.groups[0].group, address), "ff02::1:ff00:2");
 }
 
+/* The kernel fills them up to ten characters, and a colon follows. */
+static void names_of_every_length(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"a", "ninechars", "tencharact", "elevenchars",
+                                        "br-0123456789ab"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char text[256];
+        struct taken taken = {0};
+        snprintf(text, sizeof(text),
+                 "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n"
+                 "7\t%-10s: %5d %7s\n\t\t\t\t%08X %5d %d:%08X\t\t%d\n",
+                 names[i], 1, "V3", 0xe0, 1, 0, 0, 0);
+        assert_int_equal(read_text(GROUPS, text, strlen(text), &taken, NULL), 0);
+        assert_int_equal(taken.count, 1);
+        assert_string_equal(taken.groups[0].interface, names[i]);
+    }
+}
+
 static void nonsense_is_told_with_its_line(void **state)
 {
     (void)state;
@@ -238,6 +257,7 @@ int main(void)
         cmocka_unit_test(counters_are_pairs_of_lines),
         cmocka_unit_test(ipv6_has_a_line_for_each),
         cmocka_unit_test(groups_belong_to_interfaces),
+        cmocka_unit_test(names_of_every_length),
         cmocka_unit_test(nonsense_is_told_with_its_line),
         cmocka_unit_test(a_name_has_no_zero_in_it),
         cmocka_unit_test(who_takes_them_may_end_it),
