@@ -335,7 +335,7 @@ static bool read_bottleneck(struct parser *parser)
         take_if(parser, "out");
     struct bottleneck *bottleneck = parser->indented ? &parser->network->bottleneck[way]
                                                      : &parser->description->bottleneck[way];
-    int64_t rate;
+    int64_t rate = 0;
     if (!take_integer(parser, 1, 100000000, &rate))
         return false;
     bottleneck->interval = NANOSECONDS / rate;
@@ -417,7 +417,7 @@ static bool read_stack(struct parser *parser)
 
 static bool read_ttl(struct parser *parser)
 {
-    int64_t value;
+    int64_t value = 0;
     if (!take_integer(parser, 1, 255, &value))
         return false;
     parser->network->ttl = (uint8_t)value;
@@ -426,7 +426,7 @@ static bool read_ttl(struct parser *parser)
 
 static bool read_mss(struct parser *parser)
 {
-    int64_t value;
+    int64_t value = 0;
     if (!take_integer(parser, 0, 65535, &value))
         return false;
     parser->network->mss = (uint16_t)value;
@@ -435,7 +435,7 @@ static bool read_mss(struct parser *parser)
 
 static bool read_quote(struct parser *parser)
 {
-    int64_t value;
+    int64_t value = 0;
     if (!take_integer(parser, 0, 64, &value))
         return false;
     parser->network->quote = (unsigned)value;
@@ -476,7 +476,7 @@ static bool read_no_ping(struct parser *parser)
 
 static bool read_seed(struct parser *parser)
 {
-    int64_t value;
+    int64_t value = 0;
     if (!take_integer(parser, 0, INT64_MAX, &value))
         return false;
     parser->description->seed = (uint64_t)value;
