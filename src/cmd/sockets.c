@@ -3,6 +3,7 @@
 #include "cmd/confine.h"
 #include "cmd/sockets_order.h"
 #include "cmd/sockets_port.h"
+#include "cmd/sockets_scope.h"
 #include "cmd/sockets_show.h"
 #include "cmd/sockets_watch.h"
 
@@ -22,6 +23,7 @@ struct run {
     struct sockets_port port;
     bool taken;
     struct sockets sockets;
+    struct sockets_beyond beyond;
     struct sockets_output output;
     struct sockets_table table;
     struct sockets_users users; /* of records */
@@ -29,41 +31,6 @@ struct run {
 };
 
 /* ---- what is asked for ---- */
-
-#define WAITING_STATES (SOCKET_STATE_BIT(SOCKET_LISTEN) | SOCKET_STATE_BIT(SOCKET_CLOSE))
-#define CONNECTION_STATES                                                                          \
-    (SOCKET_USUAL_STATES &                                                                         \
-     ~(WAITING_STATES | SOCKET_STATE_BIT(SOCKET_TIME_WAIT) | SOCKET_STATE_BIT(SOCKET_SYN_RECV)))
-
-/* Sets the scope and the states. Words that speak of states set them when no option does. */
-static int choose_states(const struct run *run, struct sockets *sockets, struct error *error)
-{
-    const struct sockets_options *options = &run->options;
-    uint32_t states = 0;
-    const int failed = sockets_options_states(options, &states, error);
-    if (failed)
-        return failed;
-    sockets->scope = SOCKETS_ALL;
-    if (states) {
-        sockets->query.states = states;
-    } else if (options->all || (options->listening && options->established)) {
-        sockets->query.states = SOCKET_USUAL_STATES;
-    } else if (options->established) {
-        sockets->scope = SOCKETS_CONNECTIONS;
-        sockets->query.states = CONNECTION_STATES;
-    } else if (!options->listening && filter_states(run->filter)) {
-        sockets->query.states = filter_states(run->filter);
-    } else if (!options->listening && options->summary) {
-        sockets->query.states = SOCKET_USUAL_STATES;
-    } else {
-        sockets->scope = SOCKETS_LISTENING;
-        sockets->query.states = WAITING_STATES;
-    }
-    sockets->only_waiting = (sockets->query.states & ~WAITING_STATES) == 0;
-    if (options->bound_inactive)
-        sockets->query.states |= SOCKET_STATE_BIT(SOCKET_BOUND);
-    return 0;
-}
 
 static int prepare(const struct run *run, struct sockets *sockets, struct error *error)
 {
@@ -74,7 +41,7 @@ static int prepare(const struct run *run, struct sockets *sockets, struct error 
         sockets_port_ask(&run->port, sockets);
         return 0;
     }
-    const int failed = choose_states(run, sockets, error);
+    const int failed = sockets_scope_choose(sockets, error);
     if (failed)
         return failed;
     sockets->every_space = options->every_space;
@@ -183,6 +150,19 @@ static bool can_flow(const struct run *run)
 
 /* ---- what is said besides ---- */
 
+/* Of an empty list: what the filter would have taken. */
+static void say_what_is_beyond(const struct run *run)
+{
+    const struct sockets_beyond *beyond = &run->beyond;
+    if (beyond->connections)
+        command_warn(run->command, "nothing listens there; %zu connection%s: --all",
+                     beyond->connections, beyond->connections == 1 ? " matches" : "s match");
+    if (beyond->bound)
+        command_warn(run->command,
+                     "nothing listens there; %zu socket%s bound without listening: -B",
+                     beyond->bound, beyond->bound == 1 ? " that matches is" : "s that match are");
+}
+
 /* Returns EXIT_INCOMPLETE when something may be missing in the list. */
 static int say_what_is_missing(const struct run *run, const struct sockets *sockets)
 {
@@ -252,6 +232,8 @@ static int list(struct run *run, struct error *error)
     failed = sockets_gather(sockets, error);
     if (!failed && flows)
         failed = show_end(run);
+    else if (!failed && !run->tells_port)
+        sockets_scope_look_beyond(sockets, &run->beyond);
     const int closed = close_tape(run, failed, failed ? NULL : error);
     failed = failed ? failed : closed;
     if (failed || flows)
@@ -276,6 +258,7 @@ static int list_and_tell(struct run *run)
         status = run->taken ? EXIT_DONE : EXIT_INCOMPLETE;
     else
         status = say_what_is_missing(run, &run->sockets);
+    say_what_is_beyond(run);
     return command_finish(run->command, status);
 }
 
@@ -421,7 +404,7 @@ const struct command command_sockets = {
         ":22, dport > 1024, src ADDRESS, peer 10.0.0.0/8, state time-wait, listening, exposed, "
         "loopback, pid 123, process 'nginx*', user www-data, unit nginx.service, container NAME, "
         "tcp, udp, ipv6, dev eth0, path '/run/*'. ss's words mean the same here. Words that ask "
-        "for a state or a peer list connections as well as what listens.\n"
+        "for a state, a peer, or who holds a socket list connections as well as what listens.\n"
         "\n"
         "PORT alone, a number, \"53/udp\" or a service's name, is answered in words: who holds the "
         "port, since when, who is connected, how to stop it; or why it is not free though nobody "

@@ -91,6 +91,8 @@ enum exposure sockets_exposure(const struct sockets *sockets, const struct socke
 
 static bool is_wanted(const struct sockets *sockets, const struct socket_entry *entry)
 {
+    if (entry->state < SOCKET_STATES && sockets->named & SOCKET_STATE_BIT(entry->state))
+        return true;
     switch (sockets->scope) {
     case SOCKETS_LISTENING:
         return sockets_is_listening(entry);

@@ -33,6 +33,8 @@ struct sockets {
     const struct sockets_options *options;
     const struct filter *filter; /* NULL: all */
     enum sockets_scope scope;
+    uint32_t named;    /* states that are wanted whatever the scope, as bits of enum socket_state */
+    bool by_words;     /* the filter's words alone say that it is not SOCKETS_LISTENING */
     bool only_waiting; /* none of them can have a peer */
     struct diag_query query;
     struct diag_tape *tape; /* NULL: neither recorded nor replayed */

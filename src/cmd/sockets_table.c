@@ -78,14 +78,30 @@ static void look_at_rows(struct sockets_table *table, const struct sockets *sock
     }
 }
 
+/* Where it is only by the words of a filter that there may be connections, and there are none, the
+ * columns are those of what listens. While one looks on they stay as they are. */
+static bool shows_waiting(const struct sockets *sockets)
+{
+    const struct socket_list *list = &sockets->list;
+    if (sockets->only_waiting)
+        return true;
+    if (!sockets->by_words || sockets->named || sockets->show || sockets->options->watch)
+        return false;
+    for (size_t i = 0; i < list->count; i++)
+        if (!sockets_is_listening(&list->entries[i]))
+            return false;
+    return list->count > 0;
+}
+
 static void choose_columns(struct sockets_table *table, const struct sockets *sockets)
 {
     const struct sockets_options *options = sockets->options;
     bool *shown = table->shown;
     shown[SOCKETS_KIND] = shown[SOCKETS_LOCAL] = true;
     shown[SOCKETS_SPACE] = sockets->every_space || sockets->list.space_count > 1;
-    shown[SOCKETS_STATE] = shown[SOCKETS_REMOTE] = !sockets->only_waiting;
-    shown[SOCKETS_REACH] = sockets->only_waiting;
+    shown[SOCKETS_REACH] = shows_waiting(sockets);
+    shown[SOCKETS_REMOTE] = !shown[SOCKETS_REACH];
+    shown[SOCKETS_STATE] = shown[SOCKETS_REMOTE] || options->bound_inactive;
     shown[SOCKETS_PROCESS] = sockets->has_owners;
     if (sockets->show)
         shown[SOCKETS_RECEIVE] = shown[SOCKETS_SEND] = true;

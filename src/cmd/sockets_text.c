@@ -261,6 +261,10 @@ void sockets_add_reach(struct buffer *buffer, const struct sockets *sockets,
         buffer_add_text(buffer, "this machine");
         return;
     }
+    if (entry->state == SOCKET_BOUND) {
+        buffer_add_text(buffer, "nobody");
+        return;
+    }
     const enum exposure exposure = sockets_exposure(sockets, entry, interface);
     if (exposure == EXPOSURE_EVERYWHERE) {
         *ret_exposed = true;

@@ -6,6 +6,11 @@
 
 #define EVERY_KIND (SOCKET_KIND_BIT(SOCKET_KINDS) - 1)
 #define INTERNET_KINDS (EVERY_KIND & ~SOCKET_UNIX_KINDS)
+/* Nobody holds what is no more than a request, or than the memory of a connection. */
+#define HELD_STATES                                                                                \
+    (SOCKET_EVERY_STATE &                                                                          \
+     ~(SOCKET_STATE_BIT(SOCKET_TIME_WAIT) | SOCKET_STATE_BIT(SOCKET_SYN_RECV) |                    \
+       SOCKET_STATE_BIT(SOCKET_NEW_SYN_RECV)))
 #define WAITING_STATES (SOCKET_STATE_BIT(SOCKET_LISTEN) | SOCKET_STATE_BIT(SOCKET_CLOSE))
 
 enum {
@@ -85,6 +90,22 @@ static struct bounds host_bounds(const struct filter_node *node)
     return bounds;
 }
 
+/* Is it about who holds a socket? */
+static bool subject_is_of_holder(enum filter_subject subject)
+{
+    switch (subject) {
+    case FILTER_PID:
+    case FILTER_PROCESS:
+    case FILTER_UNIT:
+    case FILTER_CONTAINER:
+    case FILTER_USER:
+    case FILTER_INODE:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Of a term that is not negated, or of what its negation takes. */
 static struct bounds term_bounds(const struct filter_node *node, bool negated)
 {
@@ -112,6 +133,8 @@ static struct bounds term_bounds(const struct filter_node *node, bool negated)
         bounds.kinds = SOCKET_UNIX_KINDS;
     if (node->subject == FILTER_WAITING || node->subject == FILTER_EXPOSED)
         bounds.states = WAITING_STATES;
+    if (subject_is_of_holder(node->subject))
+        bounds.states = HELD_STATES;
     return bounds;
 }
 
@@ -195,10 +218,18 @@ static bool is_of_kinds(const struct filter_node *node, bool negated, uint32_t *
 
 static bool is_of_states(const struct filter_node *node, bool negated, uint32_t *bits)
 {
-    (void)negated;
     (void)bits;
     return node->subject == FILTER_STATES || node->subject == FILTER_WAITING ||
-           (node->subject == FILTER_HOST && node->sides == FILTER_REMOTE);
+           (node->subject == FILTER_HOST && node->sides == FILTER_REMOTE) ||
+           (subject_is_of_holder(node->subject) && !negated);
+}
+
+static bool names_states(const struct filter_node *node, bool negated, uint32_t *bits)
+{
+    if (node->subject != FILTER_STATES || negated)
+        return false;
+    *bits |= (uint32_t)node->low;
+    return true;
 }
 
 bool filter_needs_owners(const struct filter *filter)
@@ -219,10 +250,18 @@ uint32_t filter_kinds(const struct filter *filter)
     return kinds;
 }
 
+uint32_t filter_named_states(const struct filter *filter)
+{
+    uint32_t states = 0;
+    if (filter)
+        any_node(filter->root, false, names_states, &states);
+    return states;
+}
+
 uint32_t filter_states(const struct filter *filter)
 {
     if (!filter || !any_node(filter->root, false, is_of_states, NULL))
         return 0;
-    const uint32_t states = node_bounds(filter->root, false).states;
-    return states == SOCKET_EVERY_STATE ? SOCKET_USUAL_STATES : states;
+    return node_bounds(filter->root, false).states &
+           (SOCKET_USUAL_STATES | filter_named_states(filter));
 }

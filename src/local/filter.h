@@ -39,9 +39,12 @@ void filter_free(struct filter *filter);
 void filter_narrow(const struct filter *filter, struct diag_query *query);
 
 /* Kinds and states that the words ask for, as bits, so that what is listed by default does not
- * stand in their way; 0: they speak of none. Who asks for a peer asks for every state. */
+ * stand in their way; 0: they speak of none. Who asks for a peer, or for those that somebody holds,
+ * asks for every state. */
 uint32_t filter_kinds(const struct filter *filter);
 uint32_t filter_states(const struct filter *filter);
+/* Those of the states that the words name, not to leave them out; 0: none. */
+uint32_t filter_named_states(const struct filter *filter);
 
 /* Does it need to know who holds the sockets, and more of them than owners_find() tells without
  * `details`? */

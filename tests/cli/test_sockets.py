@@ -468,7 +468,8 @@ class Filters(Sockets):
         port, peer = port_of(self.listener), port_of(self.client)
         cases = {
             f"port {port}": {here},
-            f"pid {os.getpid()} and port {port}": {here},
+            f"pid {os.getpid()} and port {port}": {here, there},
+            f"port {port} and not pid 1": {here},
             f"sport = :{port}": {here},
             f"state established and port {port}": {here, there},
             f"dport = :{port}": {there},
@@ -480,7 +481,7 @@ class Filters(Sockets):
             f"port {port} and not loopback": set(),
             f"port {port} and udp": set(),
             f"port {port} and inode {inode(self.listener)}": {here},
-            f"port {port} and user {os.geteuid()}": {here},
+            f"port {port} and user {os.geteuid()}": {here, there},
         }
         for words, expected in cases.items():
             with self.subTest(words):
@@ -513,6 +514,58 @@ class Filters(Sockets):
         self.assertIn(self.there, self.rows("established"))
         self.assertNotIn(self.there, self.rows("listening"))
         self.assertNotIn(self.there, self.rows("-l", f"port {port_of(self.client)}"))
+
+
+    def test_who_holds_them_is_asked_of_connections_too(self):
+        program = self.process(
+            "import socket, sys\n"
+            f"made = socket.create_connection({self.listener.getsockname()})\n"
+            "print(made.getsockname()[1], flush=True)\n"
+            "sys.stdin.read()\n"
+        )
+        end = f"127.0.0.1:{program.line}"
+        self.keep(self.listener.accept()[0])
+        self.assertEqual(set(self.rows("pid", program.pid)), {end})
+        self.assertEqual(set(self.rows("pid", program.pid, "and", "process", "python*")), {end})
+        self.assertEqual(set(self.rows("-l", "pid", program.pid)), set())
+        self.assertIn("REACHED BY", self.sockets("pid", self.process(LISTENER, "waits").pid))
+        self.assertIn("PEER", self.sockets("pid", os.getpid()))
+
+    def test_an_empty_list_says_what_else_there_is(self):
+        said = "porthole sockets: nothing listens there; {}\n"
+        port = port_of(self.client)
+        for words in ("port {}", "sport {}", "src 127.0.0.1:{}", "port {} and not pid 1"):
+            words = words.format(port).split()
+            expected = "2 connections match: --all" if words[0] == "port" else "1 connection matches: --all"
+            self.assertEqual(self.sockets("-H", *words, stderr=said.format(expected)), "")
+        for option in ("-a", "-l", "--established", "-u", "-6"):
+            self.sockets(option, "port", port)
+        with listen("127.0.0.1") as bound:
+            port = port_of(bound)
+        self.sockets("port", port)
+
+    def test_bound_sockets(self):
+        """Those that have a port, and neither listen nor are connected."""
+        made = self.keep(socket.socket())
+        made.bind(("127.0.0.1", 0))
+        port, end = port_of(made), f"127.0.0.1:{port_of(made)}"
+        if not self.rows("-aB", "port", port):
+            self.skipTest("a kernel that does not tell of them")
+        for words in ("-B", "-tB", "-ltB", "-B --established", f"-B pid {os.getpid()} and", "state bound-inactive",
+                      "-tan state bound-inactive", "-l state bound", "--state bound", "-4 -6 bound and"):  # fmt: skip
+            self.assertIn("BOUND", self.rows(*words.split(), "port", port)[end], words)
+        self.assertRegex(self.rows("-B")[end], "nobody")
+        self.assertIn(self.here, self.rows("-B"))
+        self.assertNotIn(end, self.rows("-a"))
+        said = "porthole sockets: nothing listens there; 1 socket that matches is bound without listening: -B\n"
+        for option in ("-n", "-a"):
+            self.sockets(option, "port", port, stderr=said)
+
+    def test_states_in_words_count_for_more_than_options(self):
+        port = port_of(self.listener)
+        for option in ("-l", "-a", "-tl", "--established"):
+            self.assertEqual(set(self.rows(option, f"established and port {port}")), {self.here, self.there})
+            self.assertEqual(set(self.rows(option, f"state listen port {port}")), {self.here})
 
 
 class BarePort(Sockets):

@@ -352,6 +352,7 @@ static void narrowing_loses_nothing(void **state)
 #define KINDS (SOCKET_KIND_BIT(SOCKET_KINDS) - 1)
 #define PORT_KINDS (KINDS & ~SOCKET_UNIX_KINDS & ~SOCKET_KIND_BIT(SOCKET_RAW))
 #define STATE(name) SOCKET_STATE_BIT(SOCKET_##name)
+#define HELD (SOCKET_EVERY_STATE & ~(STATE(TIME_WAIT) | STATE(SYN_RECV) | STATE(NEW_SYN_RECV)))
 
 static void narrowing_says_what_it_can(void **state)
 {
@@ -386,7 +387,9 @@ static void narrowing_says_what_it_can(void **state)
         {"(unix and state listen) or (tcp and state established)",
          {.kinds = SOCKET_UNIX_KINDS | SOCKET_KIND_BIT(SOCKET_TCP),
           .states = STATE(LISTEN) | STATE(ESTABLISHED)}},
-        {"process nginx", {.kinds = KINDS, .states = SOCKET_EVERY_STATE}},
+        {"process nginx", {.kinds = KINDS, .states = HELD}},
+        {"user root or inode 7", {.kinds = KINDS, .states = HELD}},
+        {"not process nginx", {.kinds = KINDS, .states = SOCKET_EVERY_STATE}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct filter *filter = parsed(cases[i].words);
@@ -436,13 +439,21 @@ static void it_tells_what_it_speaks_of(void **state)
         {"path /run/*", SOCKET_UNIX_KINDS, 0, false, false},
         {"state established", 0, STATE(ESTABLISHED), false, false},
         {"established or port 22", 0, SOCKET_USUAL_STATES, false, false},
-        {"not listen", 0, SOCKET_EVERY_STATE & ~STATE(LISTEN), false, false},
+        {"not listen", 0, SOCKET_USUAL_STATES & ~STATE(LISTEN), false, false},
         {"peer 10.0.0.0/8", 0, SOCKET_USUAL_STATES, false, false},
         {"not pid 1", 0, 0, true, false},
-        {"tcp and (port 22 or process x)", SOCKET_KIND_BIT(SOCKET_TCP), 0, true, true},
-        {"unit x", 0, 0, true, true},
-        {"container x", 0, 0, true, true},
-        {"user root", 0, 0, false, false},
+        {"not (tcp and pid 1)", 0, 0, true, false},
+        {"pid 1", 0, HELD & SOCKET_USUAL_STATES, true, false},
+        {"tcp and (port 22 or process x)", SOCKET_KIND_BIT(SOCKET_TCP), SOCKET_USUAL_STATES, true,
+         true},
+        {"unit x", 0, HELD & SOCKET_USUAL_STATES, true, true},
+        {"container x", 0, HELD & SOCKET_USUAL_STATES, true, true},
+        {"user root", 0, HELD & SOCKET_USUAL_STATES, false, false},
+        {"inode 5", 0, HELD & SOCKET_USUAL_STATES, false, false},
+        {"exposed and not process x", 0, 0, true, true},
+        {"state bound-inactive", 0, STATE(BOUND), false, false},
+        {"pid 1 and not state listen", 0, HELD & SOCKET_USUAL_STATES & ~STATE(LISTEN), true, false},
+        {"port 22 or bound", 0, SOCKET_EVERY_STATE, false, false},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct filter *filter = parsed(cases[i].words);
@@ -454,6 +465,32 @@ static void it_tells_what_it_speaks_of(void **state)
     }
     assert_int_equal(filter_kinds(NULL) | filter_states(NULL), 0);
     assert_false(filter_needs_owners(NULL));
+}
+
+static void states_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words;
+        uint32_t states;
+    } cases[] = {
+        {"port 22", 0},
+        {"peer 10.0.0.1 pid 5", 0},
+        {"listening", 0},
+        {"not listen", 0},
+        {"bound", STATE(BOUND)},
+        {"not (not listen)", STATE(LISTEN)},
+        {"port 22 and (state listen or not state established)", STATE(LISTEN)},
+        {"state bound-inactive,listen", STATE(BOUND) | STATE(LISTEN)},
+        {"exclude listen", SOCKET_USUAL_STATES & ~STATE(LISTEN)},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct filter *filter = parsed(cases[i].words);
+        if (filter_named_states(filter) != cases[i].states)
+            fail_msg("%s: %x", cases[i].words, filter_named_states(filter));
+        filter_free(filter);
+    }
+    assert_int_equal(filter_named_states(NULL), 0);
 }
 
 static void no_words_take_all(void **state)
@@ -626,6 +663,7 @@ int main(void)
         cmocka_unit_test(narrowing_says_what_it_can),
         cmocka_unit_test(narrowing_keeps_to_the_question),
         cmocka_unit_test(it_tells_what_it_speaks_of),
+        cmocka_unit_test(states_are_named),
         cmocka_unit_test(no_words_take_all),
         cmocka_unit_test(words_of_the_shell_are_joined),
         cmocka_unit_test(who_holds_it_may_be_unknown),
