@@ -238,6 +238,7 @@ static int list(struct run *run, struct error *error)
     failed = failed ? failed : closed;
     if (failed || flows)
         return failed;
+    run->port.time = run->wall;
     if (run->tells_port)
         sockets_port_try(&run->port, sockets);
     /* From here on only texts are made, of what others have chosen. */

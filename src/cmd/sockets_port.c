@@ -1,17 +1,19 @@
 /* What is using a port: the word for it, what to ask for, and the answer in words. */
 #include "cmd/sockets_port.h"
 
-#include "base/clock.h"
 #include "base/text.h"
 #include "local/port_story.h"
 #include "net/service.h"
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
+/* MPTCP's ports are TCP's. */
+#define TCP_KINDS (SOCKET_KIND_BIT(SOCKET_TCP) | SOCKET_KIND_BIT(SOCKET_MPTCP))
 #define PORT_KINDS                                                                                 \
-    (SOCKET_KIND_BIT(SOCKET_TCP) | SOCKET_KIND_BIT(SOCKET_MPTCP) | SOCKET_KIND_BIT(SOCKET_UDP) |   \
-     SOCKET_KIND_BIT(SOCKET_UDPLITE) | SOCKET_KIND_BIT(SOCKET_SCTP))
+    (TCP_KINDS | SOCKET_KIND_BIT(SOCKET_UDP) | SOCKET_KIND_BIT(SOCKET_UDPLITE) |                   \
+     SOCKET_KIND_BIT(SOCKET_SCTP))
 
 /* ---- the word ---- */
 
@@ -28,31 +30,27 @@ bool sockets_port_is_number(const char *word)
     return length > 0 && (word[length] == '\0' || word[length] == '/');
 }
 
-static uint32_t kinds_of(enum protocol protocol)
-{
-    switch (protocol) {
-    case PROTOCOL_TCP:
-        return SOCKET_KIND_BIT(SOCKET_TCP) | SOCKET_KIND_BIT(SOCKET_MPTCP);
-    case PROTOCOL_UDP:
-        return SOCKET_KIND_BIT(SOCKET_UDP) | SOCKET_KIND_BIT(SOCKET_UDPLITE);
-    case PROTOCOL_SCTP:
-        return SOCKET_KIND_BIT(SOCKET_SCTP);
-    case PROTOCOL_COUNT:
-        break;
-    }
-    return 0;
-}
-
 static int read_protocol(const char *word, size_t at, uint32_t *ret_kinds, struct error *error)
 {
-    enum protocol protocol;
+    static const struct {
+        const char *name;
+        uint32_t kinds;
+    } protocols[] = {
+        {"tcp", TCP_KINDS},
+        {"mptcp", TCP_KINDS},
+        {"udp", SOCKET_KIND_BIT(SOCKET_UDP)},
+        {"udplite", SOCKET_KIND_BIT(SOCKET_UDPLITE)},
+        {"sctp", SOCKET_KIND_BIT(SOCKET_SCTP)},
+    };
     if (word[at] == '\0')
         return 0;
-    if (!protocol_find(word + at + 1, strlen(word + at + 1), &protocol))
-        return error_set_at(error, EINVAL, word, strlen(word), at + 1,
-                            "behind a port and a slash stands tcp, udp or sctp");
-    *ret_kinds = kinds_of(protocol);
-    return 0;
+    for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++)
+        if (strcasecmp(word + at + 1, protocols[i].name) == 0) {
+            *ret_kinds = protocols[i].kinds;
+            return 0;
+        }
+    return error_set_at(error, EINVAL, word, strlen(word), at + 1,
+                        "behind a port and a slash stands tcp, mptcp, udp, udplite or sctp");
 }
 
 /* The ports that a service's name stands for. */
@@ -120,9 +118,11 @@ int sockets_port_parse(const char *word, struct sockets_port *ret_port, struct e
 void sockets_port_ask(const struct sockets_port *port, struct sockets *sockets)
 {
     uint32_t kinds = port->kinds ? port->kinds : PORT_KINDS;
-    const uint32_t wanted = sockets_options_kinds(sockets->options);
-    if (wanted)
-        kinds &= wanted;
+    const uint32_t wanted = sockets_options_kinds(sockets->options) & PORT_KINDS;
+    if (wanted && !port->kinds) /* else the word says it more closely */
+        kinds = wanted;
+    if (kinds & TCP_KINDS)
+        kinds |= TCP_KINDS;
     sockets->scope = SOCKETS_ALL;
     sockets->every_space = !sockets->options->replay;
     sockets->query = (struct diag_query){
@@ -155,7 +155,8 @@ int sockets_port_tell(const struct sockets_port *port, const struct sockets *soc
                                            .limits = port->limits,
                                            .trial = port->trial,
                                            .trial_kind = port->trial_kind,
-                                           .now = clock_wall()};
+                                           .now = port->time,
+                                           .recorded = sockets->options->replay != NULL};
     struct port_story story;
     const int failed =
         port_story_make(&question, &sockets->list, sockets->has_owners ? &sockets->owners : NULL,

@@ -10,6 +10,8 @@ struct sockets_port {
     uint16_t number;
     uint32_t kinds; /* that the word names, as bits of enum socket_kind; 0: it names none */
 
+    uint64_t time; /* of the sockets: wall clock */
+
     /* What this machine's settings are, and what bind() says. */
     struct port_limits limits;
     struct port_trial trial;

@@ -1,16 +1,11 @@
 /* What uses a port: the facts, from the sockets that have it. */
-#include "local/port_story.h"
+#include "local/port_story_parts.h"
 
 #include "net/service.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define DOCKER_PROXY "docker-proxy"
-#define SHORT_IDENTITY 12 /* digits of a container's, as its engine shows them */
 
 struct telling {
     const struct port_question *question;
@@ -146,63 +141,46 @@ static bool same_text(const char *one, const char *other)
     return one == other || (one && other && strcmp(one, other) == 0);
 }
 
-/* Can this unit be stopped without ending more than what holds the port? Scopes are sessions, and
- * user@.service is everything of a user. */
-static bool is_service(const struct process *process)
-{
-    static const char suffix[] = ".service";
-    if (!process->unit || process->pid == 1 || strncmp(process->unit, "user@", 5) == 0)
-        return false;
-    const size_t length = strlen(process->unit);
-    return length >= sizeof(suffix) &&
-           strcmp(process->unit + length - (sizeof(suffix) - 1), suffix) == 0;
-}
-
-static bool is_docker_proxy(const struct process *process)
-{
-    return strcmp(process->name, DOCKER_PROXY) == 0;
-}
-
 /* What is ended together: a container, a unit, or else processes of one name and user. */
 static bool held_together(const struct process *one, const struct process *other)
 {
     if (one->container || other->container)
         return same_text(one->container, other->container);
-    if (is_docker_proxy(one) || is_docker_proxy(other))
-        return is_docker_proxy(one) && is_docker_proxy(other) &&
+    if (port_process_is_docker_proxy(one) || port_process_is_docker_proxy(other))
+        return port_process_is_docker_proxy(one) && port_process_is_docker_proxy(other) &&
                same_text(one->command, other->command);
-    if (is_service(one) || is_service(other))
-        return is_service(one) && is_service(other) && one->user_unit == other->user_unit &&
-               same_text(one->unit, other->unit);
+    if (port_process_is_service(one) || port_process_is_service(other))
+        return port_process_is_service(one) && port_process_is_service(other) &&
+               one->user_unit == other->user_unit && same_text(one->unit, other->unit);
     return one->uid == other->uid && strcmp(one->name, other->name) == 0 &&
            (one->pid == 1) == (other->pid == 1);
 }
 
-static bool was_before(const struct process *one, const struct process *other)
+static int add_member(struct port_holder *holder, const struct process *process)
 {
-    if (one->started != 0 && other->started != 0 && one->started != other->started)
-        return one->started < other->started;
-    return one->pid < other->pid;
+    const struct process **members =
+        reallocarray(holder->members, holder->processes + 1, sizeof(const struct process *));
+    if (!members)
+        return -ENOMEM;
+    members[holder->processes++] = process;
+    holder->members = members;
+    return 0;
 }
 
 static int add_holder(struct port_use *use, const struct process *process)
 {
-    for (size_t i = 0; i < use->holder_count; i++) {
-        struct port_holder *holder = &use->holders[i];
-        if (!held_together(holder->process, process))
-            continue;
-        holder->processes++;
-        if (was_before(process, holder->process))
-            holder->process = process;
-        return 0;
-    }
+    for (size_t i = 0; i < use->holder_count; i++)
+        if (held_together(use->holders[i].members[0], process))
+            return add_member(&use->holders[i], process);
     struct port_holder *holders =
         reallocarray(use->holders, use->holder_count + 1, sizeof(*holders));
     if (!holders)
         return -ENOMEM;
     use->holders = holders;
-    holders[use->holder_count++] = (struct port_holder){.process = process, .processes = 1};
-    return 0;
+    holders[use->holder_count] = (struct port_holder){0};
+    const int code = add_member(&holders[use->holder_count], process);
+    use->holder_count += code == 0;
+    return code;
 }
 
 static int compare_pids(const void *one, const void *other)
@@ -242,131 +220,6 @@ static int find_holders(struct telling *telling, struct port_use *use, const uin
     }
     free(pids);
     return code;
-}
-
-/* ---- how they are ended ---- */
-
-/* Names of units may have backslashes, which a shell would take away. */
-static bool needs_quotes(const char *text)
-{
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@:-";
-    return text[0] == '-' || text[strspn(text, plain)] != '\0';
-}
-
-__attribute__((format(printf, 2, 3))) static char *keep(struct port_story *story,
-                                                        const char *format, ...)
-{
-    char *text = NULL, *kept = NULL;
-    va_list arguments;
-    va_start(arguments, format);
-    const int length = vasprintf(&text, format, arguments);
-    va_end(arguments);
-    if (length < 0)
-        return NULL;
-    kept = arena_take(&story->arena, (size_t)length + 1);
-    if (kept)
-        memcpy(kept, text, (size_t)length);
-    free(text);
-    return kept;
-}
-
-static const char *stop_container(struct port_story *story, const struct process *process)
-{
-    static const struct {
-        const char *runtime, *command;
-        bool shortened;
-    } ways[] = {
-        {"docker", "docker stop", true},
-        {"podman", "podman stop", true},
-        {"kubernetes", "crictl stop", true},
-        {"cri-o", "crictl stop", true},
-        {"containerd", "ctr task kill", false},
-        {"lxc", "lxc-stop -n", false},
-        {"systemd-nspawn", "machinectl poweroff", false},
-    };
-    const char *identity = process->container;
-    size_t digits = strspn(identity, "0123456789abcdef");
-    if (identity[digits] != '\0' || digits < SHORT_IDENTITY)
-        digits = 0;
-    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
-        if (process->container_runtime && strcmp(process->container_runtime, ways[i].runtime) == 0)
-            return keep(story, "%s %.*s", ways[i].command,
-                        ways[i].shortened && digits > 0 ? SHORT_IDENTITY : (int)strlen(identity),
-                        identity);
-    return keep(story, "kill %d", (int)process->pid);
-}
-
-static const char *stop_command(struct port_story *story, const struct port_holder *holder)
-{
-    const struct process *process = holder->process;
-    if (process->container)
-        return stop_container(story, process);
-    if (holder->socket_unit)
-        return "systemctl list-sockets --all";
-    if (is_docker_proxy(process))
-        return keep(story, "docker stop $(docker ps -q --filter publish=%u)",
-                    (unsigned)story->question.port);
-    if (is_service(process)) {
-        const char *quote = needs_quotes(process->unit) ? "'" : "";
-        return keep(story, "systemctl %sstop %s%s%s", process->user_unit ? "--user " : "", quote,
-                    process->unit, quote);
-    }
-    return keep(story, "kill %d", (int)process->pid);
-}
-
-/* The word behind an option of a command line. */
-static const char *find_argument(const char *command, const char *option, size_t *ret_length)
-{
-    const char *at = strstr(command, option);
-    if (!at)
-        return NULL;
-    at += strlen(option);
-    if (*at != ' ' && *at != '=')
-        return NULL;
-    *ret_length = strcspn(++at, " ");
-    return at;
-}
-
-/* What docker-proxy was told to forward to. Anybody may call himself so: nothing else hangs on it.
- */
-static void find_forward(struct port_holder *holder)
-{
-    const struct process *process = holder->process;
-    if (!is_docker_proxy(process) || !process->command)
-        return;
-    size_t address_length = 0, port_length = 0;
-    const char *address = find_argument(process->command, "-container-ip", &address_length);
-    const char *port = find_argument(process->command, "-container-port", &port_length);
-    unsigned number = 0;
-    struct address to;
-    if (!address || !port || port_length == 0 || port_length > 5 ||
-        address_parse(address, address_length, &to, NULL) != 0)
-        return;
-    for (size_t i = 0; i < port_length; i++) {
-        if (port[i] < '0' || port[i] > '9')
-            return;
-        number = number * 10 + (unsigned)(port[i] - '0');
-    }
-    if (number > UINT16_MAX)
-        return;
-    holder->forwards = true;
-    holder->forward = to;
-    holder->forward_port = (uint16_t)number;
-}
-
-static int describe_holders(struct port_story *story, struct port_use *use)
-{
-    for (size_t i = 0; i < use->holder_count; i++) {
-        struct port_holder *holder = &use->holders[i];
-        holder->socket_unit =
-            holder->process->pid == 1 && strcmp(holder->process->name, "systemd") == 0;
-        find_forward(holder);
-        holder->stop = stop_command(story, holder);
-        if (!holder->stop)
-            return -ENOMEM;
-    }
-    return 0;
 }
 
 /* ---- connections ---- */
@@ -485,7 +338,7 @@ static int fill_use(struct telling *telling, size_t index, const struct assignme
     count_peers(use);
     const int code = telling->owners ? find_holders(telling, use, inodes, inode_count) : 0;
     free(inodes);
-    return code != 0 ? code : describe_holders(telling->story, use);
+    return code != 0 ? code : port_use_describe(telling->story, use);
 }
 
 static int compare_uses(const void *one, const void *other)
@@ -530,12 +383,15 @@ static int tell(struct telling *telling)
     return code;
 }
 
-static const char *name_service(const struct port_question *question)
+/* The name that the lists of sockets have for it, too. */
+static const char *name_service(enum socket_kind kind, uint16_t number)
 {
-    const bool udp = !(question->kinds & SOCKET_KIND_BIT(SOCKET_TCP)) &&
-                     (question->kinds & SOCKET_KIND_BIT(SOCKET_UDP));
+    static const enum protocol protocols[SOCKET_KINDS] = {
+        [SOCKET_TCP] = PROTOCOL_TCP,   [SOCKET_MPTCP] = PROTOCOL_TCP,   [SOCKET_UDP] = PROTOCOL_UDP,
+        [SOCKET_SCTP] = PROTOCOL_SCTP, [SOCKET_UDPLITE] = PROTOCOL_UDP,
+    };
     struct service service;
-    const struct port port = {udp ? PROTOCOL_UDP : PROTOCOL_TCP, question->port};
+    const struct port port = {protocols[kind], number};
     return service_find(port, &service) ? service.name : NULL;
 }
 
@@ -544,10 +400,12 @@ int port_story_make(const struct port_question *question, const struct socket_li
                     struct port_story *ret_story, struct error *error)
 {
     struct port_story story = {.question = *question,
-                               .service = name_service(question),
                                .list = list,
                                .asked = owners != NULL,
+                               .mapped = map != NULL,
                                .unseen = owners ? owners->unseen : 0};
+    for (enum socket_kind kind = 0; kind < SOCKET_RAW; kind++)
+        story.services[kind] = name_service(kind, question->port);
     struct telling telling = {
         .question = question, .list = list, .owners = owners, .map = map, .story = &story};
     const int code = tell(&telling);
@@ -562,6 +420,8 @@ int port_story_make(const struct port_question *question, const struct socket_li
 void port_story_release(struct port_story *story)
 {
     for (size_t i = 0; i < story->use_count; i++) {
+        for (size_t j = 0; j < story->uses[i].holder_count; j++)
+            free(story->uses[i].holders[j].members);
         free(story->uses[i].holders);
         free(story->uses[i].peers);
     }

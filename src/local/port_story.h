@@ -21,13 +21,13 @@ const char *port_role_name(enum port_role role); /* "listens", "bound", "connect
 
 /* Processes that hold the same thing and are ended together. */
 struct port_holder {
-    const struct process *process; /* the one that was there first; of struct owners */
+    const struct process *process;  /* the one that was there first; of struct owners */
+    const struct process **members; /* all of them, that one first */
     size_t processes;
     bool socket_unit; /* systemd itself: it listens in place of a service */
     bool forwards;    /* docker-proxy, to: */
     struct address forward;
     uint16_t forward_port;
-    const char *stop; /* a command that ends it cleanly */
 };
 
 /* How many connections there are with one address. */
@@ -51,6 +51,7 @@ struct port_use {
     size_t sockets;
     struct port_holder *holders; /* none: nobody was seen that holds it */
     size_t holder_count;
+    const char *stop;        /* a command line that ends all of them cleanly; NULL: there is none */
     struct port_peer *peers; /* most connections first */
     size_t peer_count;
     uint32_t connections; /* that are open; to it when it listens */
@@ -65,16 +66,19 @@ struct port_question {
     struct port_trial
         trial; /* of the kind that is named first below; tells more, need not be made */
     enum socket_kind trial_kind;
-    uint64_t now; /* clock_wall() */
+    uint64_t now;  /* clock_wall(), or when it was recorded */
+    bool recorded; /* of another time, perhaps of another machine: nothing is known but the
+                      sockets, and their owners where these are given */
 };
 
 struct port_story {
     struct port_question question;
-    const char *service;   /* the port's name in the registry, or NULL */
-    struct port_use *uses; /* our own namespace first, then by kind and role */
+    const char *services[SOCKET_KINDS]; /* the port's name in the registry, or NULL */
+    struct port_use *uses;              /* our own namespace first, then by kind and role */
     size_t use_count;
     const struct socket_list *list; /* of the names of namespaces */
     bool asked;                     /* who holds the sockets */
+    bool mapped;                    /* our interfaces are known */
     size_t unseen;                  /* processes that could not be looked into */
     struct arena arena;
 };

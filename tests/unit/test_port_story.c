@@ -143,13 +143,14 @@ static void a_unit_with_connections(void **state)
         worker->started = AGO(i == 0 ? 3 * 3600 : 3600);
     }
     tell(&scene);
-    expect_text(&scene,
-                "nginx (pid 812 and 2 more processes, user root) listens on TCP port 8080 "
-                "(http-alt) of every address, IPv4 alone (every interface)\n"
-                "  nginx runs in the unit nginx.service since 2023-11-14 19:13 (3 hours): nginx: "
-                "master process\n"
-                "  3 connections: 2 from 10.0.0.5, 1 from 10.0.0.7\n"
-                "  To end it: systemctl stop nginx.service\n");
+    expect_text(
+        &scene,
+        "nginx (pid 812 and 2 more processes, user root) listens on TCP port 8080 "
+        "(http-alt) of every address, IPv4 alone (every interface)\n"
+        "  nginx has run in the unit nginx.service since 2023-11-14 19:13 (3 hours): nginx: "
+        "master process\n"
+        "  3 connections: 2 from 10.0.0.5, 1 from 10.0.0.7\n"
+        "  To end it: systemctl stop nginx.service\n");
     assert_int_equal(scene.story.use_count, 1);
     const struct port_use *use = &scene.story.uses[0];
     assert_int_equal(use->role, PORT_LISTENS);
@@ -200,13 +201,13 @@ static void what_ends_it(void **state)
         strcpy(process->name, "server");
         tell(&scene);
         assert_int_equal(scene.story.uses[0].holder_count, 1);
-        assert_string_equal(scene.story.uses[0].holders[0].stop, cases[i].stop);
+        assert_string_equal(scene.story.uses[0].stop, cases[i].stop);
         expect_said(&scene, cases[i].stop);
         scene_end(&scene);
     }
 }
 
-/* What has the same name and user is one: the first of them is ended. Others are told apart. */
+/* What has the same name and user is one. Others are told apart, and ended by the same line. */
 static void holders_are_told_apart(void **state)
 {
     (void)state;
@@ -223,12 +224,126 @@ static void holders_are_told_apart(void **state)
     const struct port_use *use = &scene.story.uses[0];
     assert_int_equal(use->sockets, 2);
     assert_int_equal(use->holder_count, 2);
-    assert_string_equal(use->holders[0].stop, "kill 301");
     assert_int_equal(use->holders[0].processes, 2);
-    assert_string_equal(use->holders[1].stop, "kill 302");
+    assert_int_equal(use->holders[0].process->pid, 301);
+    assert_string_equal(use->stop, "kill 302 300 301");
     expect_said(&scene, "worker (pid 301 and 1 more process, user ann) and sh (pid 302, user ann) "
                         "listen on TCP port 9000");
     expect_said(&scene, "Nobody is connected\n");
+    expect_said(&scene, "\n  To end them: kill 302 300 301\n");
+    scene_end(&scene);
+}
+
+static void one_line_ends_all(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_start(&scene, 9000);
+    add(&scene, SOCKET_LISTEN, 10);
+    add(&scene, SOCKET_LISTEN, 11)->kind = SOCKET_UDP; /* of a state that it never has: connected */
+    scene.entries[1].state = SOCKET_CLOSE;
+    add_owner(&scene, 10, 1, "systemd");
+    for (pid_t pid = 300; pid < 304; pid++) /* their starts are known to a hundredth of a second */
+        add_owner(&scene, 10, pid, "forked")->started = AGO(9) - (uint64_t)(pid - 300);
+    add_owner(&scene, 10, 310, "web")->unit = "web.service";
+    add_owner(&scene, 10, 311, "db")->unit = "db.service";
+    struct process *process = add_owner(&scene, 10, 312, "mine");
+    process->unit = "mine.service";
+    process->user_unit = true;
+    process = add_owner(&scene, 10, 313, "x");
+    process->container = "one";
+    process->container_runtime = "docker";
+    process = add_owner(&scene, 10, 314, "x");
+    process->container = "two";
+    process->container_runtime = "docker";
+    for (unsigned i = 0; i < 2; i++) {
+        process = add_owner(&scene, 10, (pid_t)(315 + i), "y");
+        process->container = i == 0 ? "three" : "four";
+        process->container_runtime = "lxc";
+    }
+    add_owner(&scene, 11, 320, "udp");
+    tell(&scene);
+    expect_said(&scene, "  To see which one: systemctl list-sockets --all\n"
+                        "  To end them: systemctl stop web.service db.service; systemctl --user "
+                        "stop mine.service; docker stop one two; lxc-stop -n three; lxc-stop -n "
+                        "four; kill 300 301 302 303\n");
+    expect_said(&scene, "  To end it: kill 320\n");
+    scene_end(&scene);
+}
+
+/* A server with a socket for each family has one end. */
+static void one_end_is_said_once(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_start(&scene, 9000);
+    add(&scene, SOCKET_LISTEN, 10);
+    struct socket_entry *entry = add(&scene, SOCKET_LISTEN, 11);
+    entry->family = ADDRESS_IPV6;
+    entry->v6only = true;
+    add_owner(&scene, 10, 300, "both");
+    add_owner(&scene, 11, 300, "both");
+    tell(&scene);
+    assert_int_equal(scene.story.use_count, 2);
+    const char *end = strstr(scene.text.data, "To end it: kill 300\n");
+    assert_non_null(end);
+    assert_null(strstr(end + 1, "To end"));
+    assert_non_null(strstr(scene.text.data, "IPv6 alone"));
+    assert_true(strstr(scene.text.data, "IPv6 alone") < end);
+    scene_end(&scene);
+}
+
+static void names_that_need_quotes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *said;
+    } cases[] = {{"", "\"\" (pid 300,"}, {"a b", "\"a b\" (pid 300,"}, {"a", "a (pid 300,"}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct scene scene;
+        scene_start(&scene, 9000);
+        add(&scene, SOCKET_LISTEN, 10);
+        add_owner(&scene, 10, 300, cases[i].name);
+        tell(&scene);
+        assert_int_equal(strncmp(scene.text.data, cases[i].said, strlen(cases[i].said)), 0);
+        expect_said(&scene, i == 0 ? "\n  \"\" has run since " : " has run since ");
+        scene_end(&scene);
+    }
+}
+
+static void an_interface_alone(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_start(&scene, 9000);
+    add(&scene, SOCKET_LISTEN, 10)->interface = 77;
+    struct socket_entry *entry = add(&scene, SOCKET_LISTEN, 11);
+    entry->interface = 77;
+    entry->local = IPV4(198, 18, 0, 1);
+    tell(&scene);
+    expect_said(&scene, "of every address, IPv4 alone, but only for what comes by the interface "
+                        "number 77\n");
+    expect_said(&scene, "of 198.18.0.1, but only for what comes by the interface number 77 (one "
+                        "address)\n");
+    scene_end(&scene);
+}
+
+/* The registry has different names for these. */
+static void each_protocol_has_its_service(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_start(&scene, 8081);
+    add(&scene, SOCKET_LISTEN, 10);
+    struct socket_entry *entry = add(&scene, SOCKET_CLOSE, 11);
+    entry->kind = SOCKET_UDP;
+    tell(&scene);
+    expect_said(&scene, "TCP port 8081 (tproxy)");
+    expect_said(&scene, "UDP port 8081 (sunproxyadmin)");
+    scene_end(&scene);
+    scene_start(&scene, 8081);
+    tell(&scene);
+    expect_text(&scene, "Nobody uses port 8081, neither TCP (tproxy) nor UDP (sunproxyadmin)\n");
     scene_end(&scene);
 }
 
@@ -258,7 +373,8 @@ static void docker_proxy_says_where_it_leads(void **state)
         tell(&scene);
         const struct port_holder *holder = &scene.story.uses[0].holders[0];
         assert_int_equal(holder->forwards, cases[i].forwards);
-        assert_string_equal(holder->stop, "docker stop $(docker ps -q --filter publish=8080)");
+        assert_string_equal(scene.story.uses[0].stop,
+                            "docker stop $(docker ps -q --filter publish=8080)");
         if (cases[i].forwards)
             expect_said(&scene, "It forwards to 172.17.0.2:80, in a container of Docker's\n");
         scene_end(&scene);
@@ -350,7 +466,7 @@ static void hostile_names_are_escaped(void **state)
     for (const char *at = scene.text.data; *at; at++)
         assert_true(*at == '\n' || (*at >= ' ' && *at <= '~'));
     expect_said(&scene, "e\\x1b]0;x\\x07\\x0avil (pid 300, user u\\xff\\x0a) listens");
-    expect_said(&scene, "network namespace a\\x0ab\\x1b[2J,");
+    expect_said(&scene, "\n  a\\x0ab\\x1b[2J: ");
     assert_in_range(scene.text.length, 1, 3000);
     scene_end(&scene);
 }
@@ -406,11 +522,12 @@ static void it_is_bound_or_a_source(void **state)
     add_owner(&scene, 11, 301, "client");
     tell(&scene);
     expect_said(&scene, "binder (pid 300, user ann) has bound TCP port 50007 of every address, "
-                        "IPv4 alone (every interface), but not to listen\n");
+                        "IPv4 alone (every interface), but does not listen\n");
     expect_said(&scene, "client (pid 301, user ann) uses TCP port 50007 as its own end of 1 "
                         "connection: with 10.0.0.5\n");
     expect_said(&scene, "To end it: kill 301\n");
-    expect_said(&scene, "gives to outgoing connections (32768 to 60999,");
+    expect_said(&scene, "\nThe port is one of those that the kernel gives to outgoing connections "
+                        "(32768 to 60999,");
     assert_int_equal(scene.story.uses[0].role, PORT_BOUND);
     assert_int_equal(scene.story.uses[1].role, PORT_CONNECTED);
     scene_end(&scene);
@@ -485,17 +602,139 @@ static void other_namespaces_are_in_nobodys_way(void **state)
     (void)state;
     struct scene scene;
     scene_start(&scene, 80);
+    scene.question.trial = (struct port_trial){.made = true};
     add(&scene, SOCKET_LISTEN, 10)->space = 1;
-    add(&scene, SOCKET_LISTEN, 11)->space = 2;
-    add_owner(&scene, 10, 300, "nginx");
-    add_owner(&scene, 11, 301, "httpd");
+    add_connection(&scene, SOCKET_ESTABLISHED, 20, 5)->space = 1;
+    struct socket_entry *entry = add(&scene, SOCKET_CLOSE, 11);
+    entry->space = 2;
+    entry->kind = SOCKET_UDP;
+    add_owner(&scene, 10, 300, "nginx")->unit = "nginx.service";
+    struct process *process = add_owner(&scene, 11, 301, "quic");
+    process->container = "one";
+    process->container_runtime = "docker";
     tell(&scene);
     assert_false(port_story_is_taken(&scene.story));
-    expect_said(&scene, "Nobody uses port 80 (http), neither TCP nor UDP\n");
-    expect_said(&scene, "In the network namespace web, where it is in nobody's way here: nginx "
-                        "(pid 300, user ann) listens on TCP port 80 (http) of every address, IPv4 "
-                        "alone\n");
-    expect_said(&scene, "In the network namespace net:[4026532300],");
+    expect_text(&scene,
+                "Nobody uses port 80 (http), neither TCP nor UDP\n"
+                "  It can be had: bind() works\n"
+                "In other network namespaces, in nobody's way here:\n"
+                "  web: nginx (pid 300, user ann, unit nginx.service) listens on TCP port 80 "
+                "(http) of every address, IPv4 alone, with 1 connection\n"
+                "    To end it: systemctl stop nginx.service\n"
+                "  net:[4026532300]: quic (pid 301, user ann, docker container one) receives on "
+                "UDP port 80 (http) of every address, IPv4 alone\n"
+                "    To end it: docker stop one\n");
+    scene_end(&scene);
+}
+
+/* What clients elsewhere have is counted; what rests or is only bound there is not told. */
+static void ends_in_other_namespaces_are_counted(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_start(&scene, 40000);
+    scene.question.trial = (struct port_trial){.made = true};
+    for (unsigned i = 0; i < 3; i++)
+        add_connection(&scene, SOCKET_ESTABLISHED, 20 + i, 5)->space = 1 + i % 2;
+    add_connection(&scene, SOCKET_TIME_WAIT, 0, 5)->space = 1;
+    add_connection(&scene, SOCKET_FIN_WAIT2, 0, 5)->space = 1;
+    add(&scene, SOCKET_BOUND, 30)->space = 2;
+    for (uint32_t i = 0; i < 3; i++)
+        add_owner(&scene, 20 + i, 300, "client");
+    tell(&scene);
+    expect_said(&scene, "  It can be had: bind() works\n"
+                        "In other network namespaces, in nobody's way here, it is the own end of 3 "
+                        "connections\n");
+    expect_unsaid(&scene, "kill");
+    expect_unsaid(&scene, "EADDRINUSE");
+    expect_unsaid(&scene, "web");
+    scene_end(&scene);
+}
+
+/* docker-proxy of the machine, seen from a container: it still leads somewhere. */
+static void a_proxy_elsewhere(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_start(&scene, 8080);
+    add(&scene, SOCKET_LISTEN, 10)->space = 2;
+    add_owner(&scene, 10, 600, "docker-proxy")->command =
+        "docker-proxy -container-ip 172.17.0.2 -container-port 80";
+    tell(&scene);
+    expect_said(&scene, "\n    It forwards to 172.17.0.2:80, in a container of Docker's\n"
+                        "    To end it: docker stop $(docker ps -q --filter publish=8080)\n");
+    scene_end(&scene);
+}
+
+static void many_are_not_all_told(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_start(&scene, 9000);
+    for (unsigned i = 0; i < 50; i++) {
+        struct socket_entry *entry = add(&scene, SOCKET_LISTEN, 0);
+        entry->local = IPV4(10, 0, 0, i + 1);
+        entry->space = i % 2;
+    }
+    tell(&scene);
+    expect_said(&scene, "\nAnd 5 more uses of it\nIn other network namespaces");
+    expect_said(&scene, "\n  And 5 more\n");
+    scene_end(&scene);
+}
+
+/* ---- of a recording ---- */
+
+static void a_recording_tells_less(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_start(&scene, 40000);
+    scene.question.recorded = true;
+    scene.question.limits = (struct port_limits){.ephemeral_first = 32768, .ephemeral_last = 60999};
+    tell(&scene);
+    expect_text(&scene, "From a recording of 2023-11-14 22:13, which does not tell whether the "
+                        "port can be had:\n"
+                        "The recording has no socket of port 40000 (safetynetp), neither TCP nor "
+                        "UDP\n");
+    scene_end(&scene);
+
+    scene_start(&scene, 9000);
+    scene.question.recorded = true;
+    add(&scene, SOCKET_LISTEN, 10)->uid = 33;
+    add(&scene, SOCKET_BOUND, 11)->local = IPV4(10, 0, 0, 1);
+    add_connection(&scene, SOCKET_TIME_WAIT, 0, 5)->local = IPV4(10, 0, 0, 2);
+    assert_int_equal(port_story_make(&scene.question, &scene.list, NULL, NULL, &scene.story, NULL),
+                     0);
+    port_story_write(&scene.story, &scene.text);
+    expect_said(&scene, "\nSomething that the recording does not name (its socket is of user 33) "
+                        "listens on TCP port 9000 (cslistener) of every address, IPv4 alone\n"
+                        "  No connection with it is recorded\n");
+    expect_unsaid(&scene, "bind()");
+    expect_unsaid(&scene, "every interface");
+    expect_unsaid(&scene, "To end");
+    scene_end(&scene);
+}
+
+/* Its owners are known, but their numbers may be others' now. */
+static void owners_of_a_recording(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_start(&scene, 9000);
+    scene.question.recorded = true;
+    add(&scene, SOCKET_LISTEN, 10);
+    add_owner(&scene, 10, 300, "x");
+    tell(&scene);
+    expect_said(&scene, "\nx (pid 300, user ann) listens on TCP port 9000");
+    expect_said(&scene, "since 2023-11-14 19:13 (3 hours)");
+    expect_unsaid(&scene, "kill");
+    scene_end(&scene);
+    scene_start(&scene, 9000);
+    scene.question.recorded = true;
+    add(&scene, SOCKET_LISTEN, 10);
+    add_owner(&scene, 10, 300, "x")->unit = "x.service";
+    tell(&scene);
+    expect_said(&scene, "  To end it there: systemctl stop x.service\n");
     scene_end(&scene);
 }
 
@@ -516,6 +755,23 @@ static void only_one_kind_was_asked_for(void **state)
     expect_said(&scene, "receives on UDP port 53");
     expect_said(&scene, "Nobody uses TCP port 53 (domain)\n");
     scene_end(&scene);
+    static const struct {
+        uint32_t kinds;
+        const char *said;
+    } cases[] = {
+        {SOCKET_KIND_BIT(SOCKET_UDPLITE), "Nobody uses UDP-Lite port 53 (domain)\n"},
+        {SOCKET_KIND_BIT(SOCKET_SCTP), "Nobody uses SCTP port 53\n"},
+        {UDP, "Nobody uses UDP port 53 (domain)\n"},
+        {TCP | SOCKET_KIND_BIT(SOCKET_MPTCP), "Nobody uses TCP port 53 (domain)\n"},
+        {TCP | SOCKET_KIND_BIT(SOCKET_SCTP), "Nobody uses TCP port 53 (domain)\n"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        scene_start(&scene, 53);
+        scene.question.kinds = cases[i].kinds;
+        tell(&scene);
+        expect_text(&scene, cases[i].said);
+        scene_end(&scene);
+    }
 }
 
 static void lists_of_ports(void **state)
@@ -706,6 +962,11 @@ int main(void)
         cmocka_unit_test(a_unit_with_connections),
         cmocka_unit_test(what_ends_it),
         cmocka_unit_test(holders_are_told_apart),
+        cmocka_unit_test(one_line_ends_all),
+        cmocka_unit_test(one_end_is_said_once),
+        cmocka_unit_test(names_that_need_quotes),
+        cmocka_unit_test(an_interface_alone),
+        cmocka_unit_test(each_protocol_has_its_service),
         cmocka_unit_test(docker_proxy_says_where_it_leads),
         cmocka_unit_test(systemd_listens_for_a_service),
         cmocka_unit_test(nobody_was_seen),
@@ -716,6 +977,11 @@ int main(void)
         cmocka_unit_test(it_is_bound_or_a_source),
         cmocka_unit_test(nobody_uses_it),
         cmocka_unit_test(other_namespaces_are_in_nobodys_way),
+        cmocka_unit_test(ends_in_other_namespaces_are_counted),
+        cmocka_unit_test(a_proxy_elsewhere),
+        cmocka_unit_test(many_are_not_all_told),
+        cmocka_unit_test(a_recording_tells_less),
+        cmocka_unit_test(owners_of_a_recording),
         cmocka_unit_test(only_one_kind_was_asked_for),
         cmocka_unit_test(lists_of_ports),
         cmocka_unit_test(a_server_of_our_own),

@@ -1,0 +1,35 @@
+/* What the parts of the story share: the facts, how holders are ended, the words. */
+#pragma once
+
+#include "local/port_story.h"
+
+#define PORT_SHORT_IDENTITY 12 /* digits of a container's, as its engine shows them */
+
+/* Can its unit be stopped without ending more than what holds the port? */
+bool port_process_is_service(const struct process *process);
+bool port_process_is_docker_proxy(const struct process *process);
+
+/* How many bytes of a container's identity tell it. */
+int port_identity_length(const char *identity);
+
+/* Fills in what is known of the holders besides their processes, and what ends them. Returns 0 or
+ * -ENOMEM. */
+int port_use_describe(struct port_story *story, struct port_use *use);
+
+/* ---- words ---- */
+
+struct port_teller {
+    const struct port_story *story;
+    struct buffer *buffer;
+};
+
+const char *port_kind_word(enum socket_kind kind); /* "TCP", "UDP-Lite" … */
+void port_say_port(const struct port_teller *teller, enum socket_kind kind);
+void port_say_service(const struct port_teller *teller,
+                      enum socket_kind kind); /* " (http)", or "" */
+
+/* Which kinds nobody uses, and whether they can be had. */
+void port_say_free(const struct port_teller *teller);
+
+/* What else may happen to a port that nobody listens on. */
+void port_say_range(const struct port_teller *teller);
