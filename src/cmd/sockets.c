@@ -5,6 +5,7 @@
 #include "cmd/sockets_port.h"
 #include "cmd/sockets_scope.h"
 #include "cmd/sockets_show.h"
+#include "cmd/sockets_tape.h"
 #include "cmd/sockets_watch.h"
 
 #include <errno.h>
@@ -26,6 +27,9 @@ struct run {
     struct sockets_beyond beyond;
     struct sockets_output output;
     struct sockets_table table;
+    struct {
+        bool cut, damaged, narrow, without_owners;
+    } replayed;                 /* what there is to say of a recording */
     struct sockets_users users; /* of records */
     uint64_t wall;
 };
@@ -163,13 +167,33 @@ static void say_what_is_beyond(const struct run *run)
                      beyond->bound, beyond->bound == 1 ? " that matches is" : "s that match are");
 }
 
+/* Returns EXIT_INCOMPLETE when something may be missing because of it. */
+static int say_what_recording_lacks(const struct run *run)
+{
+    const char *path = run->options.replay;
+    if (run->replayed.cut)
+        command_warn(run->command, "'%s' is cut off: what was behind the cut is missing%s", path,
+                     run->replayed.without_owners ? ", the processes, too" : "");
+    else if (run->replayed.without_owners)
+        command_warn(run->command, "'%s' has no processes", path);
+    if (run->replayed.damaged)
+        command_warn(run->command, "'%s' is damaged: what made no sense in it is missing", path);
+    if (run->replayed.narrow && !run->replayed.cut)
+        command_warn(run->command,
+                     "'%s' has only some of the sockets that are asked for: the "
+                     "others were not asked for when it was recorded",
+                     path);
+    return run->replayed.cut || run->replayed.damaged || run->replayed.narrow ? EXIT_INCOMPLETE
+                                                                              : EXIT_DONE;
+}
+
 /* Returns EXIT_INCOMPLETE when something may be missing in the list. */
 static int say_what_is_missing(const struct run *run, const struct sockets *sockets)
 {
-    const bool root = geteuid() == 0;
-    const char *remedy = root ? "" : ": sudo shows them";
-    const char *others = root ? "out of our sight" : "other users'";
-    int status = EXIT_DONE;
+    const bool root = sockets->viewer == 0, replay = run->options.replay;
+    const char *remedy = root ? "" : replay ? ": sudo records them" : ": sudo shows them";
+    const char *others = !root ? "other users'" : replay ? "not recorded" : "out of our sight";
+    int status = say_what_recording_lacks(run);
     if (sockets->incomplete) {
         command_warn(run->command, "the kernel's list changed while it was read: sockets may be "
                                    "missing");
@@ -203,11 +227,28 @@ static int open_tape(struct run *run, struct error *error)
     return path ? diag_tape_open(path, run->options.record != NULL, &run->sockets.tape, error) : 0;
 }
 
+/* Without processes on the recording, words that ask for them would match anything. */
+static int check_tape(const struct run *run, struct error *error)
+{
+    const struct diag_tape *tape = run->sockets.tape;
+    if (!diag_tape_is_read(tape) || !run->filter || !filter_needs_owners(run->filter) ||
+        sockets_tape_has_owners(tape))
+        return 0;
+    return error_set(error, EINVAL, "'%s' %s no processes: words that ask for them have no answer",
+                     run->options.replay, diag_tape_is_cut(tape) ? "is cut off and has" : "has");
+}
+
 /* What was recorded is whole only when the listing was. */
 static int close_tape(struct run *run, int failed, struct error *error)
 {
     struct diag_tape *tape = run->sockets.tape;
     run->sockets.tape = NULL;
+    if (diag_tape_is_read(tape)) {
+        run->replayed.cut = diag_tape_is_cut(tape);
+        run->replayed.damaged = diag_tape_is_damaged(tape);
+        run->replayed.narrow = diag_tape_is_narrow(tape);
+        run->replayed.without_owners = !run->options.no_processes && !sockets_tape_has_owners(tape);
+    }
     if (tape && failed && diag_tape_is_written(tape))
         diag_tape_discard(tape);
     else if (tape)
@@ -219,17 +260,17 @@ static int list(struct run *run, struct error *error)
 {
     struct sockets *sockets = &run->sockets;
     const bool flows = can_flow(run);
-    int failed = open_tape(run, error);
-    if (failed)
-        return failed;
-    const bool replayed = diag_tape_is_read(sockets->tape);
-    run->wall = replayed ? diag_tape_time(sockets->tape) : clock_wall();
+    run->wall = clock_wall();
+    if (diag_tape_is_read(sockets->tape)) {
+        run->wall = diag_tape_time(sockets->tape);
+        sockets->every_space = diag_tape_space_count(sockets->tape) > 1;
+    }
     if (flows) {
         sockets->show = show_some;
         sockets->user = run;
         show_begin(run);
     }
-    failed = sockets_gather(sockets, error);
+    int failed = sockets_gather(sockets, error);
     if (!failed && flows)
         failed = show_end(run);
     else if (!failed && !run->tells_port)
@@ -249,14 +290,22 @@ static int list(struct run *run, struct error *error)
 static int list_and_tell(struct run *run)
 {
     struct error error = {.column = ERROR_NO_COLUMN};
-    const int failed = list(run, &error);
-    int status = EXIT_TROUBLE;
+    int failed = open_tape(run, &error), status = EXIT_TROUBLE;
+    if (!failed && check_tape(run, &error) != 0) {
+        command_complain(run->command, &error);
+        diag_tape_discard(run->sockets.tape);
+        run->sockets.tape = NULL;
+        return command_finish(run->command, EXIT_USAGE);
+    }
+    if (!failed)
+        failed = list(run, &error);
     if (run->output.broken)
         return command_finish(run->command, EXIT_TROUBLE);
     if (failed)
         command_complain(run->command, &error);
     else if (run->tells_port) /* whose answer says what was not to be seen */
-        status = run->taken ? EXIT_DONE : EXIT_INCOMPLETE;
+        status =
+            say_what_recording_lacks(run) == EXIT_DONE && run->taken ? EXIT_DONE : EXIT_INCOMPLETE;
     else
         status = say_what_is_missing(run, &run->sockets);
     say_what_is_beyond(run);

@@ -1,6 +1,8 @@
 /* Asking for the sockets, taking those that are wanted, and finding who holds these. */
 #include "cmd/sockets_gather.h"
 
+#include "cmd/sockets_tape.h"
+
 #include "base/clock.h"
 
 #include <errno.h>
@@ -46,10 +48,11 @@ static int look_at_space(struct sockets *sockets, uint32_t index, struct error *
         return 0;
     space->known = true;
     if (diag_tape_is_read(sockets->tape))
-        return 0; /* its interfaces are not recorded */
+        return 0; /* what is known of it was recorded */
     /* A machine that does not tell its interfaces still has sockets to show. */
     if (exposure_map_new(&space->map, NULL) != 0)
         space->map = NULL;
+    sockets_tape_put_map(sockets, index);
     return 0;
 }
 
@@ -116,18 +119,35 @@ static bool matches(const struct sockets *sockets, const struct socket_entry *en
     return filter_match(sockets->filter, entry, owners, space ? space->map : NULL);
 }
 
+static bool wants_owners(const struct sockets *sockets)
+{
+    return !sockets->options->no_processes || needs_owners(sockets);
+}
+
+/* A recording has more than what will be shown. */
+static int record(struct sockets *sockets, const struct socket_entry *entry, bool *ret_asked,
+                  struct error *error)
+{
+    *ret_asked = diag_query_takes(&sockets->query, entry);
+    return wants_owners(sockets) ? sockets_tape_note(sockets, entry, error) : 0;
+}
+
 /* Keeps of those that came since the last call the ones that will be shown. */
 static int take(struct sockets *sockets, struct error *error)
 {
     struct socket_list *list = &sockets->list;
     const bool judges = sockets->filter && !needs_owners(sockets);
+    const bool records = sockets_tape_is_written(sockets);
     size_t kept = sockets->checked;
     for (size_t i = sockets->checked; i < list->count; i++) {
         const struct socket_entry *entry = &list->entries[i];
-        const int failed = look_at_space(sockets, entry->space, error);
+        bool asked = true;
+        int failed = look_at_space(sockets, entry->space, error);
+        if (!failed && records)
+            failed = record(sockets, entry, &asked, error);
         if (failed)
             return failed;
-        if (!is_wanted(sockets, entry) || (judges && !matches(sockets, entry, NULL)))
+        if (!asked || !is_wanted(sockets, entry) || (judges && !matches(sockets, entry, NULL)))
             continue;
         if (kept != i)
             list->entries[kept] = *entry;
@@ -157,33 +177,45 @@ static int compare_inodes(const void *one, const void *other)
     return (a > b) - (a < b);
 }
 
-/* The inodes whose holders are wanted, sorted, each once. */
+/* Sorted, each once. Returns how many are left. */
+static size_t sort_inodes(uint32_t *inodes, size_t count)
+{
+    size_t kept = 0;
+    if (count > 0)
+        qsort(inodes, count, sizeof(*inodes), compare_inodes);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || inodes[kept - 1] != inodes[i])
+            inodes[kept++] = inodes[i];
+    return kept;
+}
+
+/* The inodes whose holders are wanted. */
 static uint32_t *list_inodes(const struct socket_list *list, size_t *ret_count)
 {
     uint32_t *inodes = calloc(list->count ? list->count : 1, 2 * sizeof(*inodes));
-    size_t count = 0, kept = 0;
+    size_t count = 0;
     for (size_t i = 0; inodes && i < list->count; i++) {
         if (list->entries[i].inode)
             inodes[count++] = list->entries[i].inode;
         if (list->entries[i].peer_inode)
             inodes[count++] = list->entries[i].peer_inode;
     }
-    if (inodes)
-        qsort(inodes, count, sizeof(*inodes), compare_inodes);
-    for (size_t i = 0; i < count; i++)
-        if (kept == 0 || inodes[kept - 1] != inodes[i])
-            inodes[kept++] = inodes[i];
-    *ret_count = kept;
+    *ret_count = count;
     return inodes;
 }
 
 /* Inodes are the machine's, whatever namespace a socket is in. */
 static int find_owners(struct sockets *sockets, struct error *error)
 {
-    size_t count;
-    uint32_t *inodes = list_inodes(&sockets->list, &count);
+    struct sockets_inodes noted = sockets->noted;
+    sockets->noted = (struct sockets_inodes){0};
+    uint32_t *inodes = noted.items;
+    size_t count = noted.count;
+    if (!inodes)
+        inodes = list_inodes(&sockets->list, &count);
     if (!inodes)
         return error_set(error, ENOMEM, "no memory for the processes of sockets");
+    count = sort_inodes(inodes, count);
     const int failed = owners_find(inodes, count, OWNERS_BEST, true, &sockets->owners, error);
     sockets->has_owners = !failed;
     free(inodes);
@@ -208,7 +240,7 @@ static bool is_hidden(const struct sockets *sockets, const struct socket_entry *
 {
     size_t others;
     return entry->inode != 0 && !sockets_holder(sockets, entry, &others) &&
-           (sockets->owners.unseen > 0 || (geteuid() != 0 && entry->uid != geteuid()));
+           (sockets->owners.unseen > 0 || (sockets->viewer != 0 && entry->uid != sockets->viewer));
 }
 
 const struct process *sockets_holder(const struct sockets *sockets,
@@ -283,19 +315,21 @@ const char *sockets_remote_name(const struct sockets *sockets, const struct sock
 static int list_sockets(struct sockets *sockets, struct error *error)
 {
     struct spaces *spaces = NULL;
+    const bool replayed = diag_tape_is_read(sockets->tape);
+    const struct diag_query query =
+        sockets_tape_is_written(sockets) ? sockets_tape_query(sockets) : sockets->query;
     size_t closed = 0;
-    if (!diag_tape_is_read(sockets->tape)) {
-        int failed = look_at_space(sockets, 0, error);
-        if (!failed)
-            failed = spaces_open(sockets->every_space, &spaces, error);
-        if (failed)
-            return failed;
+    sockets->viewer = geteuid();
+    int failed = replayed ? sockets_tape_begin(sockets, error) : look_at_space(sockets, 0, error);
+    if (!failed && !replayed)
+        failed = spaces_open(sockets->every_space, &spaces, error);
+    if (failed)
+        return failed;
+    if (!replayed)
         sockets->unseen_spaces = spaces_unseen(spaces);
-    }
     sockets->list.grown = grown;
     sockets->list.user = sockets;
-    const int result =
-        spaces_list(spaces, &sockets->query, sockets->tape, &sockets->list, &closed, error);
+    const int result = spaces_list(spaces, &query, sockets->tape, &sockets->list, &closed, error);
     spaces_close(spaces);
     if (result < 0)
         return result;
@@ -306,11 +340,11 @@ static int list_sockets(struct sockets *sockets, struct error *error)
 
 static int gather_owners(struct sockets *sockets, struct error *error)
 {
-    const bool processes = !sockets->options->no_processes || needs_owners(sockets);
-    if (!processes || diag_tape_is_read(sockets->tape))
+    if (!wants_owners(sockets))
         return 0;
-    const int failed = find_owners(sockets, error);
-    if (failed)
+    const int failed = diag_tape_is_read(sockets->tape) ? sockets_tape_find_owners(sockets, error)
+                                                        : find_owners(sockets, error);
+    if (failed || !sockets->has_owners)
         return failed;
     /* Also those that a filter leaves out because nobody knows whose they are. */
     for (size_t i = 0; i < sockets->list.count; i++)
@@ -323,10 +357,13 @@ static int gather_owners(struct sockets *sockets, struct error *error)
 int sockets_gather(struct sockets *sockets, struct error *error)
 {
     int failed = list_sockets(sockets, error);
+    if (!failed && !sockets->show)
+        failed = gather_owners(sockets, error);
+    if (!failed && sockets_tape_is_written(sockets))
+        sockets_tape_put_rest(sockets);
     if (failed || sockets->show)
         return failed;
-    failed = gather_owners(sockets, error);
-    if (!failed && sockets->options->resolve)
+    if (sockets->options->resolve)
         failed = find_names(sockets, error);
     return failed;
 }
@@ -338,6 +375,7 @@ void sockets_release(struct sockets *sockets)
     names_close(sockets->names);
     free(sockets->spaces);
     free(sockets->order);
+    free(sockets->noted.items);
     if (sockets->has_owners)
         owners_release(&sockets->owners);
     socket_list_release(&sockets->list);

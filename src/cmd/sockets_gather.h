@@ -13,7 +13,12 @@
 /* The interfaces of a network namespace. */
 struct sockets_space {
     bool known;
-    struct exposure_map *map; /* NULL: another machine's */
+    struct exposure_map *map; /* NULL: not told, or not recorded */
+};
+
+struct sockets_inodes {
+    uint32_t *items;
+    size_t count, capacity;
 };
 
 enum sockets_scope {
@@ -51,7 +56,10 @@ struct sockets {
     uint32_t *order; /* indices into list.entries, in the order of showing; NULL: as they are */
     struct owners owners;
     bool has_owners;     /* they were looked for */
+    uint32_t viewer;     /* the effective user who looked */
     struct names *names; /* of peers; NULL: not asked for */
+
+    struct sockets_inodes noted; /* of all sockets, when they are recorded */
 
     size_t checked; /* of the list: these are taken already */
     bool incomplete;

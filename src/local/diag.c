@@ -94,7 +94,7 @@ static void put_inet_request(struct nlmsghdr *message, const struct question *qu
     request->idiag_states =
         question->kind == SOCKET_SCTP ? UINT32_MAX : query->states & question->states;
     request->id.idiag_sport = htons(query->local_port);
-    if (query->tcp_figures && question->kind == SOCKET_TCP)
+    if ((query->tcp_figures || query->record_figures) && question->kind == SOCKET_TCP)
         request->idiag_ext = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_CONG - 1);
     /* A number that does not fit is an attribute; a kernel that does not know it must not take the
      * number's low bits for TCP. */

@@ -23,7 +23,7 @@ enum {
 };
 
 #define ORDER UINT32_C(0x01020304)
-#define LIMIT ((size_t)1 << 30) /* bytes; ten million sockets */
+#define LIMIT ((size_t)1 << 30) /* bytes; two million connections with TCP's figures */
 
 struct diag_tape {
     bool written;
@@ -32,6 +32,7 @@ struct diag_tape {
     const char *bytes; /* of `file`, or the caller's */
     size_t length;
     uint64_t time;
+    bool cut, damaged, narrow; /* of one that is read */
 };
 
 bool diag_tape_is_written(const struct diag_tape *tape)
@@ -47,6 +48,26 @@ bool diag_tape_is_read(const struct diag_tape *tape)
 uint64_t diag_tape_time(const struct diag_tape *tape)
 {
     return tape->time;
+}
+
+bool diag_tape_is_cut(const struct diag_tape *tape)
+{
+    return tape->cut;
+}
+
+bool diag_tape_is_damaged(const struct diag_tape *tape)
+{
+    return tape->damaged;
+}
+
+bool diag_tape_is_narrow(const struct diag_tape *tape)
+{
+    return tape->narrow;
+}
+
+void diag_tape_set_damaged(struct diag_tape *tape)
+{
+    tape->damaged = true;
 }
 
 /* ---- records ---- */
@@ -85,27 +106,27 @@ bool diag_tape_next(const struct diag_tape *tape, size_t *at, uint32_t *ret_type
 /* Is it a recording, and all of it? */
 static int tape_check(struct diag_tape *tape, const char *name, struct error *error)
 {
-    uint32_t order = 0, type = 0;
+    uint32_t order, type = 0;
     if (tape->length < sizeof(heading) - 1 ||
         memcmp(tape->bytes, heading, sizeof(heading) - 1) != 0)
         return error_set(error, EBADMSG, "'%s' is not a recording of sockets", name);
     if (tape->length >= LINE_SIZE && memcmp(tape->bytes, first_line, LINE_SIZE) != 0)
         return error_set(error, EBADMSG, "'%s' was recorded by another version of porthole", name);
-    if (tape->length >= HEADER_SIZE)
-        memcpy(&order, tape->bytes + LINE_SIZE, sizeof(order));
-    if (order != 0 && order != ORDER)
+    if (tape->length < HEADER_SIZE)
+        return error_set(error, EBADMSG, "'%s' is cut off: there is no socket in it", name);
+    memcpy(&order, tape->bytes + LINE_SIZE, sizeof(order));
+    if (order != ORDER)
         return error_set(error, EBADMSG, "'%s' was recorded on a machine of another byte order",
                          name);
-    if (order != 0)
-        memcpy(&tape->time, tape->bytes + LINE_SIZE + ORDER_SIZE, sizeof(tape->time));
+    memcpy(&tape->time, tape->bytes + LINE_SIZE + ORDER_SIZE, sizeof(tape->time));
     size_t at = 0, length = 0;
     const char *bytes = NULL;
     bool complete = false;
-    while (order != 0 && !complete && diag_tape_next(tape, &at, &type, &bytes, &length))
+    while (!complete && diag_tape_next(tape, &at, &type, &bytes, &length))
         complete = type == TAPE_END;
-    if (!complete)
-        return error_set(error, EBADMSG, "'%s' is cut off: it was not recorded to its end", name);
-    tape->length = at; /* what comes behind the end is not ours */
+    tape->cut = !complete;
+    if (complete)
+        tape->length = at; /* what comes behind the end is not ours */
     return 0;
 }
 
@@ -240,6 +261,16 @@ int diag_tape_spaces(const struct diag_tape *tape, struct socket_list *list)
     return 0;
 }
 
+size_t diag_tape_space_count(const struct diag_tape *tape)
+{
+    uint32_t type = 0;
+    const char *bytes = NULL;
+    size_t length = 0, count = 0;
+    for (size_t at = 0; diag_tape_next(tape, &at, &type, &bytes, &length);)
+        count += type == TAPE_SPACE && length >= SPACE_SIZE;
+    return count > 0 ? count : 1;
+}
+
 /* ---- listing ---- */
 
 /* Where a listing of a tape is. */
@@ -252,7 +283,10 @@ struct replay {
     bool wanted;                       /* what follows the question */
     bool ended;                        /* another listing begins */
     bool seen[SOCKET_KINDS][FAMILIES]; /* questions about this namespace */
-    size_t mark;                       /* what was listed before the question */
+    uint32_t asked[FAMILIES];          /* kinds that were asked about at all */
+    bool narrow;                       /* a question was about less than the query is */
+    bool damaged;
+    size_t mark; /* what was listed before the question */
     struct diag_progress progress;
     bool incomplete;
 };
@@ -273,6 +307,37 @@ static bool replay_wants(const struct replay *replay, uint32_t space)
                                              : space == replay->space;
 }
 
+static uint32_t question_kinds(const struct tape_question *question)
+{
+    return SOCKET_KIND_BIT(question->kind) & SOCKET_UNIX_KINDS ? SOCKET_UNIX_KINDS
+                                                               : SOCKET_KIND_BIT(question->kind);
+}
+
+/* Can it have answers that the query takes? */
+static bool query_reaches(const struct diag_query *query, const struct tape_question *question)
+{
+    return query->kinds & question_kinds(question) &&
+           (question->family == ADDRESS_NONE || query->family == ADDRESS_NONE ||
+            query->family == (enum address_family)question->family);
+}
+
+/* Kinds that every recording has been asked about, unless less was wanted of it. */
+#define CERTAIN_KINDS                                                                              \
+    (SOCKET_KIND_BIT(SOCKET_TCP) | SOCKET_KIND_BIT(SOCKET_UDP) | SOCKET_KIND_BIT(SOCKET_RAW) |     \
+     SOCKET_UNIX_KINDS)
+
+static bool replay_is_narrow(const struct replay *replay)
+{
+    const struct diag_query *query = replay->query;
+    const uint32_t kinds = query->kinds & CERTAIN_KINDS & ~SOCKET_UNIX_KINDS;
+    const bool unix_sockets = query->kinds & SOCKET_UNIX_KINDS && query->local_port == 0;
+    bool narrow = replay->narrow || (unix_sockets && !replay->asked[ADDRESS_NONE]);
+    for (unsigned family = ADDRESS_IPV4; family <= ADDRESS_IPV6; family += 2)
+        if (query->family == ADDRESS_NONE || query->family == (enum address_family)family)
+            narrow = narrow || (kinds & ~replay->asked[family]);
+    return narrow;
+}
+
 /* A listing goes through the namespaces in their order and asks each question once. */
 static void replay_question(struct replay *replay, const char *bytes, size_t length)
 {
@@ -287,9 +352,17 @@ static void replay_question(struct replay *replay, const char *bytes, size_t len
         memset(replay->seen, 0, sizeof(replay->seen));
     bool *seen = &replay->seen[question.kind][question.family];
     replay->ended = *seen || question.space < replay->question.space;
-    replay->wanted = !replay->ended && replay_wants(replay, question.space);
+    replay->wanted = !replay->ended && replay_wants(replay, question.space) &&
+                     query_reaches(replay->query, &question);
     replay->question = question;
     *seen = true;
+    if (replay->ended)
+        return;
+    replay->asked[question.family] |= question_kinds(&question);
+    if (replay->wanted)
+        replay->narrow |=
+            replay->query->states & ~question.states ||
+            (question.local_port != 0 && question.local_port != replay->query->local_port);
 }
 
 static int replay_text(const struct replay *replay, const char *bytes, size_t length)
@@ -301,12 +374,8 @@ static int replay_text(const struct replay *replay, const char *bytes, size_t le
                         replay->question.space, replay->list, replay->error);
 }
 
-static int replay_record(struct replay *replay, uint32_t type, const char *bytes, size_t length)
+static int replay_answer(struct replay *replay, uint32_t type, const char *bytes, size_t length)
 {
-    if (type == TAPE_QUESTION)
-        replay_question(replay, bytes, length);
-    if (!replay->wanted)
-        return 0;
     switch (type) {
     case TAPE_MESSAGES:
         return diag_read(bytes, length, (enum socket_kind)replay->question.kind, replay->query,
@@ -326,7 +395,20 @@ static int replay_record(struct replay *replay, uint32_t type, const char *bytes
     }
 }
 
-int diag_tape_list(const struct diag_tape *tape, const struct diag_query *query, uint32_t space,
+static int replay_record(struct replay *replay, uint32_t type, const char *bytes, size_t length)
+{
+    if (type == TAPE_QUESTION)
+        replay_question(replay, bytes, length);
+    if (!replay->wanted)
+        return 0;
+    const int code = replay_answer(replay, type, bytes, length);
+    if (code == -ENOMEM)
+        return code;
+    replay->damaged |= code != 0; /* what was read before the fault is there */
+    return socket_list_grown(replay->list, replay->error);
+}
+
+int diag_tape_list(struct diag_tape *tape, const struct diag_query *query, uint32_t space,
                    struct socket_list *list, struct error *error)
 {
     struct replay replay = {.query = query, .space = space, .list = list, .error = error};
@@ -334,12 +416,12 @@ int diag_tape_list(const struct diag_tape *tape, const struct diag_query *query,
     const char *bytes = NULL;
     size_t length = 0;
     for (size_t at = 0; !replay.ended && diag_tape_next(tape, &at, &type, &bytes, &length);) {
-        int code = replay_record(&replay, type, bytes, length);
-        if (code == 0 && replay.wanted)
-            code = socket_list_grown(list, error);
+        const int code = replay_record(&replay, type, bytes, length);
         if (code != 0)
             return code;
     }
     replay_settle(&replay);
+    tape->damaged |= replay.damaged;
+    tape->narrow |= replay_is_narrow(&replay);
     return replay.incomplete;
 }

@@ -4,20 +4,25 @@
  * nanoseconds since 1970, as 64; all numbers are in the byte order of the machine that recorded it,
  * as netlink's are. Then come records: type and length, 32 bits each, and that many bytes. The last
  * one is TAPE_END, so that a file that was cut off is known for one. Types that a reader does not
- * know are passed over. */
+ * know are passed over. Interfaces are packed by exposure.h; processes and sight by tape_owners.h.
+ */
 #pragma once
 
 #include "local/diag.h"
 
 enum tape_record {
     TAPE_END,
-    TAPE_SPACE,    /* a network namespace: inode (64 bits), is it our own (32 bits), name. Their
-                      order gives them numbers */
-    TAPE_QUESTION, /* struct tape_question. What follows is about it */
-    TAPE_MESSAGES, /* a datagram of netlink */
-    TAPE_AGAIN,    /* the messages since the question do not count: it is asked again */
-    TAPE_REFUSED,  /* positive errno (32 bits) */
-    TAPE_TEXT,     /* a file of /proc/net: its name, NUL, and its text */
+    TAPE_SPACE,      /* a network namespace: inode (64 bits), is it our own (32 bits), name. Their
+                        order gives them numbers */
+    TAPE_QUESTION,   /* struct tape_question. What follows is about it */
+    TAPE_MESSAGES,   /* a datagram of netlink */
+    TAPE_AGAIN,      /* the messages since the question do not count: it is asked again */
+    TAPE_REFUSED,    /* positive errno (32 bits) */
+    TAPE_TEXT,       /* a file of /proc/net: its name, NUL, and its text */
+    TAPE_INTERFACES, /* of a network namespace: its number (32 bits), and exposure_map_pack() */
+    TAPE_PROCESS,    /* struct taped_process, and texts that end with NUL */
+    TAPE_HOLDERS,    /* any number of struct taped_holder */
+    TAPE_SIGHT,      /* struct tape_sight; after the processes, which count only with it */
 };
 
 struct tape_question {
@@ -42,6 +47,13 @@ bool diag_tape_is_written(const struct diag_tape *tape); /* false of NULL and of
 bool diag_tape_is_read(const struct diag_tape *tape);
 uint64_t diag_tape_time(const struct diag_tape *tape); /* when it was recorded */
 
+/* What is wrong with one that is read. What it has all the same is listed. */
+bool diag_tape_is_cut(const struct diag_tape *tape);     /* its end is missing */
+bool diag_tape_is_damaged(const struct diag_tape *tape); /* something of what was listed */
+/* What was listed asks for more than the recording's questions did. */
+bool diag_tape_is_narrow(const struct diag_tape *tape);
+void diag_tape_set_damaged(struct diag_tape *tape); /* for who reads records of other types */
+
 /* Adds a record, when the tape is one that is written. Failures are told by diag_tape_close(). */
 void diag_tape_put(struct diag_tape *tape, enum tape_record type, const void *bytes, size_t length);
 
@@ -53,11 +65,14 @@ bool diag_tape_next(const struct diag_tape *tape, size_t *at, uint32_t *ret_type
  * -ENOMEM. */
 void diag_tape_put_space(struct diag_tape *tape, const struct socket_space *space);
 int diag_tape_spaces(const struct diag_tape *tape, struct socket_list *list);
+/* How many the second will append; 1 of none, which stands for our own. */
+size_t diag_tape_space_count(const struct diag_tape *tape);
 
 /* Lists what was recorded (diag_list() does so) of one network namespace, or of all that are in
- * list->spaces. Of several listings on a tape it is the first. */
+ * list->spaces. Of several listings on a tape it is the first. Answers that make no sense are
+ * passed over, and make the tape a damaged one. */
 #define TAPE_EVERY_SPACE UINT32_MAX
-int diag_tape_list(const struct diag_tape *tape, const struct diag_query *query, uint32_t space,
+int diag_tape_list(struct diag_tape *tape, const struct diag_query *query, uint32_t space,
                    struct socket_list *list, struct error *error);
 
 /* A recording in memory, for a test or a fuzzer: opened for reading, not copied. */

@@ -65,6 +65,20 @@ static void take_address(struct exposure_map *map, const struct ifaddrs *item)
     map->address_count++;
 }
 
+/* Empty, with room for so many. */
+static struct exposure_map *make_map(size_t interfaces, size_t addresses)
+{
+    struct exposure_map *map = calloc(1, sizeof(*map));
+    if (!map)
+        return NULL;
+    map->interfaces = calloc(interfaces + 1, sizeof(*map->interfaces)); /* none is no failure */
+    map->addresses = calloc(addresses + 1, sizeof(*map->addresses));
+    if (map->interfaces && map->addresses)
+        return map;
+    exposure_map_free(map);
+    return NULL;
+}
+
 int exposure_map_new(struct exposure_map **ret_map, struct error *error)
 {
     struct ifaddrs *items = NULL;
@@ -73,16 +87,11 @@ int exposure_map_new(struct exposure_map **ret_map, struct error *error)
         return error_set(error, code, "this machine's interfaces cannot be read: %s",
                          strerror(code));
     }
-    size_t count = 1; /* so that none is no failure */
+    size_t count = 0;
     for (const struct ifaddrs *item = items; item; item = item->ifa_next)
         count++;
-    struct exposure_map *map = calloc(1, sizeof(*map));
-    if (map) {
-        map->interfaces = calloc(count, sizeof(*map->interfaces));
-        map->addresses = calloc(count, sizeof(*map->addresses));
-    }
-    if (!map || !map->interfaces || !map->addresses) {
-        exposure_map_free(map);
+    struct exposure_map *map = make_map(count, count);
+    if (!map) {
         freeifaddrs(items);
         return error_set(error, ENOMEM, "out of memory");
     }
@@ -104,6 +113,103 @@ void exposure_map_free(struct exposure_map *map)
     free(map->interfaces);
     free(map->addresses);
     free(map);
+}
+
+/* ---- as bytes ---- */
+
+/* How many interfaces (32 bits), these, and then addresses to the end. */
+struct packed_interface {
+    char name[IF_NAMESIZE];
+    uint32_t index;
+    uint32_t flags;
+};
+
+struct packed_address {
+    uint32_t interface;
+    uint32_t family; /* enum address_family */
+    unsigned char value[sizeof(uint128_t)];
+};
+
+enum { PACKED_UP = 1, PACKED_LOOPBACK = 2 };
+
+void exposure_map_pack(const struct exposure_map *map, struct buffer *buffer)
+{
+    const uint32_t count = (uint32_t)map->interface_count;
+    buffer_add(buffer, &count, sizeof(count));
+    for (size_t i = 0; i < map->interface_count; i++) {
+        const struct exposed_interface *interface = &map->interfaces[i];
+        struct packed_interface packed = {.index = interface->index};
+        memcpy(packed.name, interface->name, sizeof(packed.name));
+        packed.flags =
+            (interface->up ? PACKED_UP : 0U) | (interface->loopback ? PACKED_LOOPBACK : 0U);
+        buffer_add(buffer, &packed, sizeof(packed));
+    }
+    for (size_t i = 0; i < map->address_count; i++) {
+        const struct exposed_address *address = &map->addresses[i];
+        struct packed_address packed = {.interface = address->interface,
+                                        .family = address->address.family};
+        memcpy(packed.value, &address->address.value, sizeof(packed.value));
+        buffer_add(buffer, &packed, sizeof(packed));
+    }
+}
+
+static void unpack_interface(struct exposure_map *map, const char *bytes)
+{
+    struct packed_interface packed;
+    memcpy(&packed, bytes, sizeof(packed));
+    struct exposed_interface *interface = &map->interfaces[map->interface_count++];
+    memcpy(interface->name, packed.name, sizeof(interface->name) - 1);
+    interface->index = packed.index;
+    interface->up = packed.flags & PACKED_UP;
+    interface->loopback = packed.flags & PACKED_LOOPBACK;
+    map->connected = map->connected || (interface->up && !interface->loopback);
+}
+
+/* Returns false when it is none. */
+static bool unpack_address(struct exposure_map *map, const char *bytes)
+{
+    struct packed_address packed;
+    struct exposed_address address = {0};
+    memcpy(&packed, bytes, sizeof(packed));
+    if (packed.family != ADDRESS_IPV4 && packed.family != ADDRESS_IPV6)
+        return false;
+    address.interface = packed.interface;
+    address.address.family = (enum address_family)packed.family;
+    memcpy(&address.address.value, packed.value, sizeof(packed.value));
+    if (address.address.value > address_maximum(address.address.family))
+        return false;
+    map->addresses[map->address_count++] = address;
+    return true;
+}
+
+int exposure_map_unpack(const char *bytes, size_t length, struct exposure_map **ret_map)
+{
+    uint32_t interfaces;
+    if (length < sizeof(interfaces))
+        return -EBADMSG;
+    memcpy(&interfaces, bytes, sizeof(interfaces));
+    bytes += sizeof(interfaces);
+    length -= sizeof(interfaces);
+    if (interfaces > length / sizeof(struct packed_interface))
+        return -EBADMSG;
+    length -= interfaces * sizeof(struct packed_interface);
+    const size_t addresses = length / sizeof(struct packed_address);
+    if (length % sizeof(struct packed_address) != 0)
+        return -EBADMSG;
+    struct exposure_map *map = make_map(interfaces, addresses);
+    bool sound = true;
+    if (!map)
+        return -ENOMEM;
+    for (size_t i = 0; i < interfaces; i++, bytes += sizeof(struct packed_interface))
+        unpack_interface(map, bytes);
+    for (size_t i = 0; i < addresses && sound; i++, bytes += sizeof(struct packed_address))
+        sound = unpack_address(map, bytes);
+    if (!sound) {
+        exposure_map_free(map);
+        return -EBADMSG;
+    }
+    *ret_map = map;
+    return 0;
 }
 
 /* ---- judging ---- */

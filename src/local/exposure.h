@@ -2,6 +2,7 @@
  * are not looked at. */
 #pragma once
 
+#include "base/buffer.h"
 #include "local/socket.h"
 
 enum exposure {
@@ -16,6 +17,11 @@ enum exposure {
 struct exposure_map;
 int exposure_map_new(struct exposure_map **ret_map, struct error *error);
 void exposure_map_free(struct exposure_map *map);
+
+/* The map as bytes, and from bytes that may be anything, in the byte order of this machine. The
+ * second returns 0, -EBADMSG or -ENOMEM, without an error. */
+void exposure_map_pack(const struct exposure_map *map, struct buffer *buffer);
+int exposure_map_unpack(const char *bytes, size_t length, struct exposure_map **ret_map);
 
 /* Of an interface, as long as the map is there; NULL when it was not there. */
 const char *exposure_interface(const struct exposure_map *map, uint32_t index);

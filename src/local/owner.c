@@ -49,16 +49,17 @@ static int compare_owners(const void *one, const void *other)
 }
 
 /* A table of descriptors that a thread has for itself may be a copy of its process's. */
-static void sort_owners(struct owner_list *list)
+static void sort_owners(struct owners *owners)
 {
+    struct owner *items = owners->items;
     size_t kept = 0;
-    if (list->count == 0)
+    if (owners->count == 0)
         return;
-    qsort(list->items, list->count, sizeof(*list->items), compare_owners);
-    for (size_t i = 1; i < list->count; i++)
-        if (compare_owners(&list->items[kept], &list->items[i]) != 0)
-            list->items[++kept] = list->items[i];
-    list->count = kept + 1;
+    qsort(items, owners->count, sizeof(*items), compare_owners);
+    for (size_t i = 1; i < owners->count; i++)
+        if (compare_owners(&items[kept], &items[i]) != 0)
+            items[++kept] = items[i];
+    owners->count = kept + 1;
 }
 
 static int compare_pids(const void *one, const void *other)
@@ -128,6 +129,26 @@ static void forget_vanished(struct owners *owners)
     owners->count = kept;
 }
 
+static int compare_processes(const void *one, const void *other)
+{
+    return compare_pids(&((const struct process *)one)->pid, &((const struct process *)other)->pid);
+}
+
+void owners_settle(struct owners *owners)
+{
+    struct process *processes = owners->processes;
+    size_t kept = 0;
+    if (owners->process_count > 0) {
+        qsort(processes, owners->process_count, sizeof(*processes), compare_processes);
+        for (size_t i = 1; i < owners->process_count; i++)
+            if (processes[i].pid != processes[kept].pid)
+                processes[++kept] = processes[i];
+        owners->process_count = kept + 1;
+    }
+    sort_owners(owners);
+    forget_vanished(owners);
+}
+
 static int read_processes(struct owners *owners, int proc, bool details)
 {
     struct process_users users = {0};
@@ -186,11 +207,11 @@ int owners_find(const uint32_t *inodes, size_t count, enum owners_way way, bool 
     if (count > 0)
         failed = find(&question, way, &list, &owners.unseen, error);
     if (!failed) {
-        sort_owners(&list);
         owners.items = list.items;
         owners.count = list.count;
         owners.capacity = list.capacity;
         list = (struct owner_list){0};
+        sort_owners(&owners);
         failed = describe(&owners, details);
         if (failed)
             error_set(error, -failed, "cannot read of processes: %s", strerror(-failed));

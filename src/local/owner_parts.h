@@ -19,6 +19,10 @@ struct owner_list {
 
 int owner_list_add(struct owner_list *list, const struct owner *owner); /* 0 or -ENOMEM */
 
+/* Puts processes and items that came in any order, and perhaps twice, into the order of owner.h,
+ * and drops those of whose process nothing is known. */
+void owners_settle(struct owners *owners);
+
 /* Each appends whom it finds, in any order, and perhaps twice. Returns 0 or -errno with an error.
  */
 int owner_proc_find(const struct owner_question *question, struct owner_list *list,

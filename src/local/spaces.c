@@ -328,7 +328,7 @@ static int list_add_spaces(struct socket_list *list, const struct spaces *spaces
     return 0;
 }
 
-static int list_tape(const struct diag_query *query, const struct diag_tape *tape,
+static int list_tape(const struct diag_query *query, struct diag_tape *tape,
                      struct socket_list *list, struct error *error)
 {
     int code = diag_tape_spaces(tape, list);

@@ -218,15 +218,127 @@ static void what_is_no_recording_is_refused(void **state)
         assert_int_equal(open_guarded(&guarded, &wrong, &tape, &error), -EBADMSG);
         assert_string_equal(error.message, faults[i].says);
     }
-    for (size_t length = 0; length < recording.length; length++) {
+    for (size_t length = 0; length < HEADER_SIZE; length++) {
         struct recording cut = recording;
         cut.length = length;
         assert_int_equal(open_guarded(&guarded, &cut, &tape, &error), -EBADMSG);
     }
-    assert_string_equal(error.message, "'tape' is cut off: it was not recorded to its end");
+    assert_string_equal(error.message, "'tape' is cut off: there is no socket in it");
     assert_null(tape);
     assert_int_equal(diag_tape_open("/nonexistent/tape", false, &tape, &error), -ENOENT);
     guarded_close(&guarded);
+}
+
+/* Cut at every byte: what is whole of it is listed, and it is known for cut off. */
+static void what_is_left_of_a_recording_is_listed(void **state)
+{
+    (void)state;
+    struct recording recording = recording_new();
+    record_question(&recording, 0, SOCKET_TCP, ADDRESS_IPV4);
+    record_listener(&recording, 22, 0, false);
+    const size_t first = recording.length;
+    record_listener(&recording, 80, 0, true);
+    const size_t second = recording.length;
+    record(&recording, TAPE_END, NULL, 0);
+    struct guarded guarded = guarded_open(sizeof(recording.bytes));
+    for (size_t length = HEADER_SIZE; length <= recording.length; length++) {
+        struct recording cut = recording;
+        struct diag_tape *tape = NULL;
+        struct socket_list list;
+        size_t closed;
+        cut.length = length;
+        assert_int_equal(open_guarded(&guarded, &cut, &tape, NULL), 0);
+        assert_int_equal(diag_tape_is_cut(tape), length < recording.length);
+        socket_list_init(&list);
+        assert_int_equal(spaces_list(NULL, &everything, tape, &list, &closed, NULL), 0);
+        assert_int_equal(list.count, (length >= first) + (length >= second));
+        assert_false(diag_tape_is_damaged(tape));
+        socket_list_release(&list);
+        diag_tape_discard(tape);
+    }
+    guarded_close(&guarded);
+}
+
+/* An answer that makes no sense is passed over, with what came before and after it listed. */
+static void what_makes_no_sense_is_passed_over(void **state)
+{
+    (void)state;
+    struct recording recording = recording_new();
+    record_question(&recording, 0, SOCKET_TCP, ADDRESS_IPV4);
+    record_listener(&recording, 22, 0, false);
+    record(&recording, TAPE_MESSAGES, "no message", 10);
+    record_listener(&recording, 80, 0, true);
+    record_question(&recording, 0, SOCKET_UDP, ADDRESS_IPV4);
+    record(&recording, TAPE_TEXT, "no file's name", 14);
+    record_question(&recording, 0, SOCKET_RAW, ADDRESS_IPV4);
+    record_listener(&recording, 1, 0, true);
+    record(&recording, TAPE_END, NULL, 0);
+    struct guarded guarded = guarded_open(sizeof(recording.bytes));
+    struct diag_tape *tape = NULL;
+    struct socket_list list;
+    size_t closed;
+    assert_int_equal(open_guarded(&guarded, &recording, &tape, NULL), 0);
+    socket_list_init(&list);
+    assert_int_equal(spaces_list(NULL, &everything, tape, &list, &closed, NULL), 0);
+    assert_int_equal(list.count, 3);
+    assert_true(diag_tape_is_damaged(tape) && !diag_tape_is_cut(tape));
+    socket_list_release(&list);
+    diag_tape_discard(tape);
+    guarded_close(&guarded);
+}
+
+/* Does listing these ask for more than was recorded? */
+static bool is_narrow(const struct recording *recording, const struct diag_query *query)
+{
+    struct guarded guarded = guarded_open(sizeof(recording->bytes));
+    struct diag_tape *tape = NULL;
+    struct socket_list list;
+    size_t closed;
+    assert_int_equal(open_guarded(&guarded, recording, &tape, NULL), 0);
+    socket_list_init(&list);
+    assert_int_equal(spaces_list(NULL, query, tape, &list, &closed, NULL), 0);
+    const bool narrow = diag_tape_is_narrow(tape);
+    socket_list_release(&list);
+    diag_tape_discard(tape);
+    guarded_close(&guarded);
+    return narrow;
+}
+
+static void what_was_not_asked_for_is_known(void **state)
+{
+    (void)state;
+    const uint32_t waiting = SOCKET_STATE_BIT(SOCKET_LISTEN) | SOCKET_STATE_BIT(SOCKET_CLOSE);
+    struct recording recording = recording_new();
+    for (unsigned family = ADDRESS_IPV4; family <= ADDRESS_IPV6; family += 2) {
+        const struct tape_question question = {
+            .kind = SOCKET_TCP, .family = family, .states = waiting};
+        record(&recording, TAPE_QUESTION, &question, sizeof(question));
+        record_question(&recording, 0, SOCKET_UDP, (enum address_family)family);
+    }
+    const struct tape_question one_port = {
+        .kind = SOCKET_RAW, .family = ADDRESS_IPV4, .states = SOCKET_EVERY_STATE, .local_port = 1};
+    record(&recording, TAPE_QUESTION, &one_port, sizeof(one_port));
+    record(&recording, TAPE_END, NULL, 0);
+    const uint32_t tcp = SOCKET_KIND_BIT(SOCKET_TCP), udp = SOCKET_KIND_BIT(SOCKET_UDP);
+    const uint32_t raw = SOCKET_KIND_BIT(SOCKET_RAW);
+    const struct {
+        struct diag_query query;
+        bool narrow;
+    } cases[] = {
+        {{.kinds = tcp | udp, .states = waiting}, false},
+        {{.kinds = udp, .states = SOCKET_EVERY_STATE}, false},
+        {{.kinds = tcp, .states = SOCKET_EVERY_STATE}, true},
+        {{.kinds = SOCKET_UNIX_KINDS, .states = waiting}, true},
+        {{.kinds = SOCKET_UNIX_KINDS, .states = waiting, .local_port = 1}, false},
+        {{.kinds = raw, .states = waiting, .family = ADDRESS_IPV4}, true},
+        {{.kinds = raw, .states = waiting, .family = ADDRESS_IPV4, .local_port = 1}, false},
+        {{.kinds = raw, .states = waiting, .family = ADDRESS_IPV4, .local_port = 2}, true},
+        {{.kinds = raw, .states = waiting, .family = ADDRESS_IPV6, .local_port = 1}, true},
+        {{.kinds = SOCKET_KIND_BIT(SOCKET_SCTP), .states = waiting}, false}, /* many have none */
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        if (is_narrow(&recording, &cases[i].query) != cases[i].narrow)
+            fail_msg("case %zu", i);
 }
 
 /* Each bit wrong in turn: it is refused, or lists something, but reads nothing that is not there.
@@ -371,6 +483,9 @@ int main(void)
         cmocka_unit_test(what_was_asked_again_counts_once),
         cmocka_unit_test(a_name_is_cut_to_what_fits),
         cmocka_unit_test(what_is_no_recording_is_refused),
+        cmocka_unit_test(what_is_left_of_a_recording_is_listed),
+        cmocka_unit_test(what_makes_no_sense_is_passed_over),
+        cmocka_unit_test(what_was_not_asked_for_is_known),
         cmocka_unit_test(damage_is_survived),
         cmocka_unit_test(what_the_kernel_says_comes_again),
         cmocka_unit_test(what_is_given_up_leaves_nothing),
