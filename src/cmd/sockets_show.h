@@ -32,12 +32,19 @@ enum sockets_column {
     SOCKETS_COLUMNS,
 };
 
+/* How wide the cells of a column are at most: without what is left out first where the terminal is
+ * too narrow, and shortened as far as can be. */
+struct sockets_widths {
+    size_t bare, least;
+};
+
 struct sockets_table {
     struct sockets_output *output;
     bool header, colour, details, started;
     size_t terminal; /* its width in characters; 0: there is none */
     bool shown[SOCKETS_COLUMNS];
     size_t widths[SOCKETS_COLUMNS];
+    struct sockets_widths measured[SOCKETS_COLUMNS];
     struct buffer cells; /* of rows that are not printed yet: see sockets_table.c */
     size_t rows;
     struct sockets_users users;

@@ -1,6 +1,6 @@
 /* Sockets in columns, each as wide as its widest cell: rows are gathered until there are many, and
- * printed then. On a terminal columns that have room to give are cut to its width. */
-#include "cmd/sockets_show.h"
+ * printed then. Where a terminal is too narrow for them, sockets_fit.c makes them shorter. */
+#include "cmd/sockets_fit.h"
 
 #include "base/text.h"
 
@@ -12,8 +12,7 @@
 #include <unistd.h>
 
 #define MANY_BYTES ((size_t)128 << 10)
-#define MINIMUM_WIDTH 12 /* of a column that is cut */
-#define GAP 2            /* blanks between columns */
+#define GAP 2 /* blanks between columns */
 #define WRITE_SIZE ((size_t)64 << 10)
 
 /* ---- output ---- */
@@ -37,21 +36,20 @@ int sockets_output_flush(struct sockets_output *output, bool all)
 struct column {
     const char *heading;
     bool right; /* numbers */
-    bool cut;   /* where the terminal is too narrow */
 };
 
 static const struct column columns[SOCKETS_COLUMNS] = {
-    [SOCKETS_SPACE] = {.heading = "NAMESPACE", .cut = true},
+    [SOCKETS_SPACE] = {.heading = "NAMESPACE"},
     [SOCKETS_KIND] = {.heading = "PROTO"},
     [SOCKETS_STATE] = {.heading = "STATE"},
     [SOCKETS_RECEIVE] = {.heading = "RECV-Q", .right = true},
     [SOCKETS_SEND] = {.heading = "SEND-Q", .right = true},
     [SOCKETS_BACKLOG] = {.heading = "BACKLOG"},
-    [SOCKETS_LOCAL] = {.heading = "LOCAL", .cut = true},
-    [SOCKETS_REMOTE] = {.heading = "PEER", .cut = true},
-    [SOCKETS_REACH] = {.heading = "REACHED BY", .cut = true},
-    [SOCKETS_PROCESS] = {.heading = "PROCESS", .cut = true},
-    [SOCKETS_UNIT] = {.heading = "UNIT", .cut = true},
+    [SOCKETS_LOCAL] = {.heading = "LOCAL"},
+    [SOCKETS_REMOTE] = {.heading = "PEER"},
+    [SOCKETS_REACH] = {.heading = "REACHED BY"},
+    [SOCKETS_PROCESS] = {.heading = "PROCESS"},
+    [SOCKETS_UNIT] = {.heading = "UNIT"},
 };
 
 /* Its queues hold connections, not bytes. */
@@ -156,45 +154,6 @@ void sockets_table_release(struct sockets_table *table)
 
 /* ---- printing ---- */
 
-/* How many characters of UTF-8: bytes but for those that continue one. */
-static size_t text_width(const char *text)
-{
-    size_t width = 0;
-    for (; *text; text++)
-        width += ((unsigned char)*text & 0xc0) != 0x80;
-    return width;
-}
-
-/* The bytes of the first `width` characters. */
-static size_t text_prefix(const char *text, size_t width)
-{
-    size_t at = 0;
-    for (; text[at]; at++)
-        if (((unsigned char)text[at] & 0xc0) != 0x80 && width-- == 0)
-            break;
-    return at;
-}
-
-/* Takes from the widest columns what the terminal has no room for. */
-static void fit_widths(const struct sockets_table *table, size_t widths[static SOCKETS_COLUMNS])
-{
-    size_t total = 0;
-    memcpy(widths, table->widths, sizeof(table->widths));
-    for (size_t i = 0; i < SOCKETS_COLUMNS; i++)
-        total += table->shown[i] ? widths[i] + GAP : 0;
-    while (table->terminal && total > table->terminal + GAP) {
-        size_t widest = SOCKETS_COLUMNS;
-        for (size_t i = 0; i < SOCKETS_COLUMNS; i++)
-            if (table->shown[i] && columns[i].cut && widths[i] > MINIMUM_WIDTH &&
-                (widest == SOCKETS_COLUMNS || widths[i] >= widths[widest]))
-                widest = i;
-        if (widest == SOCKETS_COLUMNS)
-            break; /* the rest goes onto a second line */
-        widths[widest]--;
-        total--;
-    }
-}
-
 static void add_blanks(struct buffer *buffer, size_t count)
 {
     static const char blanks[] = "                                ";
@@ -205,38 +164,32 @@ static void add_blanks(struct buffer *buffer, size_t count)
 
 /* Prints a cell into a column of this width. `owed` are blanks before the next text, so that none
  * stand at the end of a line. */
-static void print_cell(struct buffer *buffer, const char *text, const char *style, size_t width,
-                       bool right, size_t *owed)
+static void print_cell(struct buffer *buffer, const char *text, const char *style,
+                       enum sockets_column column, size_t width, size_t *owed)
 {
-    size_t length = strlen(text), wide = text_width(text);
-    if (wide == 0) {
+    const bool right = columns[column].right;
+    const size_t wide = right ? strlen(text) : 0;
+    if (*text == '\0') {
         *owed += width + GAP;
         return;
     }
     add_blanks(buffer, *owed + (right && wide < width ? width - wide : 0));
     if (*style)
         buffer_add_format(buffer, "\033[%sm", style);
-    if (wide > width) {
-        length = text_prefix(text, width - 1);
-        buffer_add(buffer, text, length);
-        buffer_add_text(buffer, "…");
-        wide = width;
-    } else {
-        buffer_add(buffer, text, length);
-    }
+    const size_t printed = sockets_cell_add(buffer, text, column, width);
     if (*style)
         buffer_add_text(buffer, "\033[0m");
-    *owed = GAP + (right ? 0 : width - wide);
+    *owed = GAP + (right || printed > width ? 0 : width - printed);
 }
 
-static void print_header(const struct sockets_table *table, const size_t *widths)
+static void print_header(const struct sockets_table *table, const struct sockets_fit *fit)
 {
     struct buffer *buffer = &table->output->pending;
     size_t owed = 0;
     for (size_t i = 0; i < SOCKETS_COLUMNS; i++)
-        if (table->shown[i])
-            print_cell(buffer, columns[i].heading, table->colour ? "1" : "", widths[i],
-                       columns[i].right, &owed);
+        if (fit->shown[i])
+            print_cell(buffer, columns[i].heading, table->colour ? "1" : "", (enum sockets_column)i,
+                       fit->widths[i], &owed);
     buffer_add_character(buffer, '\n');
 }
 
@@ -246,13 +199,13 @@ static void print_header(const struct sockets_table *table, const size_t *widths
 static int print_rows(struct sockets_table *table)
 {
     struct buffer *buffer = &table->output->pending;
-    size_t widths[SOCKETS_COLUMNS];
+    struct sockets_fit fit;
     const char *cell = table->cells.data;
     if (table->cells.failed)
         return -ENOMEM;
-    fit_widths(table, widths);
+    sockets_fit(table, table->widths, &fit);
     if (!table->started && table->header)
-        print_header(table, widths);
+        print_header(table, &fit);
     table->started = true;
     for (size_t row = 0; row < table->rows; row++) {
         const bool exposed = *cell++;
@@ -261,7 +214,8 @@ static int print_rows(struct sockets_table *table)
             if (!table->shown[i])
                 continue;
             const char *style = table->colour && exposed && i == SOCKETS_REACH ? "33" : "";
-            print_cell(buffer, cell, style, widths[i], columns[i].right, &owed);
+            if (fit.shown[i])
+                print_cell(buffer, cell, style, (enum sockets_column)i, fit.widths[i], &owed);
             cell += strlen(cell) + 1;
         }
         const size_t details = strlen(cell);
@@ -299,11 +253,51 @@ static void add_queues(struct buffer *cells, const struct socket_entry *entry,
     }
 }
 
+/* Parts the cell that begins at `start` before the byte at `at`. */
+static void part_cell(struct buffer *cells, size_t at)
+{
+    buffer_add_character(cells, SOCKETS_PART);
+    if (cells->failed)
+        return;
+    memmove(cells->data + at + 1, cells->data + at, cells->length - 1 - at);
+    cells->data[at] = SOCKETS_PART;
+}
+
+/* The last one of these characters in the cell; its end when there is none. */
+static size_t find_last(const struct buffer *cells, size_t start, char character)
+{
+    for (size_t at = cells->length; at-- > start;)
+        if (cells->data[at] == character)
+            return at;
+    return cells->length;
+}
+
+/* An end of the socket, with its port and its service as parts of their own. */
+static void add_end(struct sockets_table *table, const struct sockets *sockets,
+                    const struct socket_entry *entry, enum sockets_column column)
+{
+    struct buffer *cells = &table->cells;
+    const bool local = column == SOCKETS_LOCAL, is_unix = entry->family == ADDRESS_NONE;
+    const bool parts = table->terminal != 0, numeric = parts || sockets->options->numeric;
+    const size_t start = cells->length;
+    (local ? sockets_add_local : sockets_add_remote)(cells, sockets, entry, numeric);
+    if (!parts || cells->failed || (is_unix && local))
+        return;
+    size_t core = find_last(cells, start, is_unix ? ' ' : ':');
+    if (core > start && cells->data[core - 1] == ']')
+        core--;
+    part_cell(cells, core);
+    const char *service = local ? sockets_local_service(entry) : sockets_remote_service(entry);
+    if (!is_unix && service && !sockets->options->numeric)
+        buffer_add_format(cells, "%c (%s)", SOCKETS_PART, service);
+}
+
 static void add_cell(struct sockets_table *table, const struct sockets *sockets,
                      const struct socket_entry *entry, enum sockets_column column, bool *exposed)
 {
     struct buffer *cells = &table->cells;
-    const bool numeric = sockets->options->numeric;
+    const size_t start = cells->length;
+    const char part[] = {table->terminal ? SOCKETS_PART : '\0', '\0'};
     size_t others;
     const struct process *process;
     switch (column) {
@@ -325,16 +319,16 @@ static void add_cell(struct sockets_table *table, const struct sockets *sockets,
         add_queues(cells, entry, column);
         break;
     case SOCKETS_LOCAL:
-        sockets_add_local(cells, sockets, entry, numeric);
-        break;
     case SOCKETS_REMOTE:
-        sockets_add_remote(cells, sockets, entry, numeric);
+        add_end(table, sockets, entry, column);
         break;
     case SOCKETS_REACH:
         sockets_add_reach(cells, sockets, entry, exposed);
+        if (*exposed && table->terminal)
+            part_cell(cells, start); /* the mark, and what it means, stay whole */
         break;
     case SOCKETS_PROCESS:
-        sockets_add_process(cells, sockets, entry, &table->users);
+        sockets_add_process(cells, sockets, entry, &table->users, part);
         break;
     case SOCKETS_UNIT:
         process = sockets_holder(sockets, entry, &others);
@@ -379,7 +373,8 @@ int sockets_table_add(struct sockets_table *table, const struct sockets *sockets
         buffer_add_character(cells, '\0');
         if (cells->failed)
             return -ENOMEM;
-        const size_t wide = text_width(cells->data + at);
+        const size_t wide =
+            sockets_cell_measure(cells->data + at, (enum sockets_column)i, &table->measured[i]);
         if (table->widths[i] < wide)
             table->widths[i] = wide;
     }

@@ -159,27 +159,33 @@ const char *sockets_remote_service(const struct socket_entry *entry)
                : NULL;
 }
 
-/* One with blanks in it could look like name, number and user. */
-static void add_process_name(struct buffer *buffer, const struct process *process)
+void sockets_add_process_name(struct buffer *buffer, const char *name)
 {
-    const bool quoted = strchr(process->name, ' ') != NULL || process->name[0] == '\0';
+    const bool quoted = strchr(name, ' ') != NULL || name[0] == '\0';
     if (quoted)
         buffer_add_character(buffer, '"');
-    sockets_add_escaped(buffer, process->name);
+    sockets_add_escaped(buffer, name);
     if (quoted)
         buffer_add_character(buffer, '"');
 }
 
-void sockets_add_holder(struct buffer *buffer, const struct process *process)
+static void add_holder(struct buffer *buffer, const struct process *process, const char *part)
 {
-    add_process_name(buffer, process);
+    sockets_add_process_name(buffer, process->name);
+    buffer_add_text(buffer, part);
     buffer_add_character(buffer, ' ');
     sockets_add_number(buffer, (uint32_t)process->pid);
+    buffer_add_text(buffer, part);
     buffer_add_character(buffer, ' ');
     if (process->user)
         sockets_add_escaped(buffer, process->user);
     else
         sockets_add_number(buffer, process->uid);
+}
+
+void sockets_add_holder(struct buffer *buffer, const struct process *process)
+{
+    add_holder(buffer, process, "");
 }
 
 void sockets_add_number(struct buffer *buffer, uint32_t number)
@@ -231,7 +237,7 @@ void sockets_add_remote(struct buffer *buffer, const struct sockets *sockets,
             buffer_add_format(buffer, " %" PRIu32, entry->peer_inode);
         if (process) {
             buffer_add_text(buffer, " (");
-            add_process_name(buffer, process);
+            sockets_add_process_name(buffer, process->name);
             buffer_add_format(buffer, " %d)", (int)process->pid);
         }
         return;
@@ -288,7 +294,8 @@ void sockets_add_reach(struct buffer *buffer, const struct sockets *sockets,
 }
 
 void sockets_add_process(struct buffer *buffer, const struct sockets *sockets,
-                         const struct socket_entry *entry, struct sockets_users *users)
+                         const struct socket_entry *entry, struct sockets_users *users,
+                         const char *part)
 {
     size_t others = 0;
     const struct process *process = sockets_holder(sockets, entry, &others);
@@ -303,7 +310,7 @@ void sockets_add_process(struct buffer *buffer, const struct sockets *sockets,
         }
         return;
     }
-    sockets_add_holder(buffer, process);
+    add_holder(buffer, process, part);
     if (others)
         buffer_add_format(buffer, " +%zu", others);
 }

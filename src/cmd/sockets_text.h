@@ -36,9 +36,13 @@ void sockets_add_remote(struct buffer *buffer, const struct sockets *sockets,
 void sockets_add_reach(struct buffer *buffer, const struct sockets *sockets,
                        const struct socket_entry *entry, bool *ret_exposed);
 
-/* Who holds it. */
+/* Who holds it, with `part` before and behind the process's number. */
 void sockets_add_process(struct buffer *buffer, const struct sockets *sockets,
-                         const struct socket_entry *entry, struct sockets_users *users);
+                         const struct socket_entry *entry, struct sockets_users *users,
+                         const char *part);
+
+/* In quotation marks when it is empty or has blanks, which could look like number and user. */
+void sockets_add_process_name(struct buffer *buffer, const char *name);
 
 /* "nginx 1234 root" */
 void sockets_add_holder(struct buffer *buffer, const struct process *process);
