@@ -16,6 +16,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 # pylint: disable=wrong-import-position
+from namespaces import Namespace, need, wire
 from porthole import PROGRAM, records, run
 from sockets import listen, port_of
 from talk_run import own_network
@@ -568,6 +569,55 @@ class Filters(Sockets):
             self.assertEqual(set(self.rows(option, f"state listen port {port}")), {self.here})
 
 
+# A server that has forked, and one of several processes with sockets of their own: each says its
+# port and its children.
+FORKED = """
+import os, socket, sys
+made = socket.socket()
+made.bind(("127.0.0.1", 0))
+made.listen()
+reader, writer = os.pipe()
+pids = []
+for _ in range(3):
+    pid = os.fork()
+    if pid == 0:
+        os.close(writer)
+        os.read(reader, 1)
+        os._exit(0)
+    pids.append(pid)
+print(made.getsockname()[1], *pids, flush=True)
+sys.stdin.read()
+"""
+REUSED = """
+import os, socket, sys
+def listen(port):
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    made.bind(("127.0.0.1", port))
+    made.listen()
+    return made
+mine = listen(0)
+port = mine.getsockname()[1]
+reader, writer = os.pipe()
+ready, said = os.pipe()
+pids = []
+for _ in range(2):
+    pid = os.fork()
+    if pid == 0:
+        os.close(writer)
+        mine.close()
+        own = listen(port)
+        os.write(said, b".")
+        os.read(reader, 1)
+        os._exit(0)
+    pids.append(pid)
+for _ in pids:
+    os.read(ready, 1)
+print(port, *pids, flush=True)
+sys.stdin.read()
+"""
+
+
 class BarePort(Sockets):
     def ask(self, *words, status):
         return self.sockets(*words, status=status)
@@ -620,6 +670,66 @@ class BarePort(Sockets):
         story = self.ask(program.line, status=0)
         self.assertNotIn("\x1b", story)
         self.assertNotIn("\nport free", story)
+
+    def test_a_holder_without_a_name(self):
+        program = self.process(LISTENER, "")
+        story = self.ask(program.line, status=0)
+        self.assertTrue(story.startswith(f'"" (pid {program.pid}, user '), story)
+        self.assertIn('\n  "" has run ', story)
+
+    def test_one_line_ends_everybody(self):
+        for program in (FORKED, REUSED):
+            server = self.process(program)
+            port, *pids = server.line.split()
+            story = self.ask(port, status=0)
+            (line,) = (line for line in story.splitlines() if "To end" in line)
+            what, command, *ended = line.removeprefix("  To end ").split()
+            self.assertEqual((what, command), ("them:", "kill"))
+            self.assertEqual(ended, [str(server.pid), *sorted(pids, key=int)])
+
+    def test_each_protocol_has_its_service(self):
+        kept = [bind(kind, "127.0.0.1", 8081) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)]
+        for made in kept:
+            self.keep(made)
+        kept[0].listen()
+        story = self.ask("8081", status=0)
+        for protocol in ("tcp", "udp"):
+            listed = self.sockets("-l", f"--{protocol}", "port", "8081")
+            service = re.search(r":8081 (\(\S+\))", listed).group(1)
+            said = f" {protocol.upper()} port 8081 {service} "
+            self.assertIn(said, story)
+            self.assertIn(said, self.ask(f"8081/{protocol}", status=0))
+
+    def test_protocols_behind_a_slash(self):
+        try:
+            made = self.keep(bind(socket.SOCK_DGRAM, "127.0.0.1", 0, IPPROTO_UDPLITE))
+        except OSError:
+            made = None
+        if made:
+            port = port_of(made)
+            self.assertIn(f" UDP-Lite port {port} ", self.ask(f"{port}/udplite", status=0))
+            self.assertEqual(self.ask(f"{port}/udp", status=1).count("UDP-Lite"), 0)
+        fault = run("sockets", "6000/none").stderr
+        for protocol in re.search("stands (.*)\n", fault).group(1).replace(" or ", ", ").split(", "):
+            made = self.keep(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            made.bind(("127.0.0.1", 0))  # so that nobody else has it
+            said = self.ask(f"{port_of(made)}/{protocol}", status=0 if protocol == "udp" else 1)
+            self.assertIn(f" port {port_of(made)}", said)
+
+    def test_a_recording_does_not_know_this_machine(self):
+        listener = self.keep(listen("0.0.0.0"))
+        taken = str(port_of(listener))
+        with listen("0.0.0.0") as other:
+            free = str(port_of(other))
+        with tempfile.TemporaryDirectory(prefix="porthole-") as folder:
+            file = f"{folder}/tape"
+            self.sockets("-a", "--record", file)
+            for port, status in ((taken, 0), (free, 1)):
+                story = self.ask("--replay", file, port, status=status)
+                self.assertRegex(story, r"^From a recording of \d{4}-\d\d-\d\d \d\d:\d\d, ")
+                for part in ("bind()", "ip_local_port_range", "kill"):
+                    self.assertNotIn(part, story)
+            self.assertIn(f"The recording has no socket of port {free}", story)
 
     def test_an_option_of_lists_makes_it_a_filter(self):
         listener = self.keep(listen("127.0.0.1"))
@@ -738,6 +848,65 @@ class Output(Sockets):
             self.assertIn(f":{port_of(listener)} ", done.stdout)
             done = run("sockets", "--record", f"{folder}/none/tape")
             self.assertEqual(done.returncode, 3)
+
+
+@need("ip", "nsenter")
+class BarePortElsewhere(Sockets):
+    """The answer about a port in a namespace, of sockets in this one and another one."""
+
+    def setUp(self):
+        super().setUp()
+        self.here, self.there = Namespace(self), Namespace(self)
+
+    def ask(self, *words, status):
+        done = run("sockets", *words, namespace=self.here)
+        self.assertEqual((done.returncode, done.stderr), (status, ""), words)
+        return done.stdout
+
+    def test_clients_elsewhere_are_counted(self):
+        with self.there.entered():
+            listener = self.keep(listen("127.0.0.1"))
+            for last in range(3):
+                client = self.keep(socket.socket())
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                client.bind((f"127.0.0.{last + 2}", 40000))
+                client.connect(("127.0.0.1", port_of(listener)))
+        story = self.ask("40000", status=1)
+        self.assertIn("  It can be had: bind() works\n", story)
+        lines = [line for line in story.splitlines() if "namespaces" in line]
+        self.assertEqual(
+            lines,
+            ["In other network namespaces, in nobody's way here, it is the own end of 3 connections"],
+        )
+        for part in ("EADDRINUSE", "kill", self.there.name):
+            self.assertNotIn(part, story)
+
+    def test_listeners_elsewhere_are_named(self):
+        with self.there.entered():
+            self.keep(listen("127.0.0.1", 8080))
+            self.keep(bind(socket.SOCK_DGRAM, "127.0.0.1", 8080))
+        story = self.ask("8080", status=1)
+        before, after = story.split("In other network namespaces, in nobody's way here:\n")
+        self.assertRegex(before, "^Nobody uses port 8080 .*, neither TCP nor UDP\n  It can be had: ")
+        lines = after.splitlines()
+        self.assertEqual(len(lines), 4)
+        for line, verb in zip(lines[::2], ("listens on TCP", "receives on UDP")):
+            self.assertTrue(line.startswith(f"  {self.there.name}: "), line)
+            self.assertIn(f" (pid {os.getpid()}, user root", line)
+            self.assertIn(f") {verb} port 8080 ", line)
+        self.assertEqual(lines[1::2], [f"    To end it: kill {os.getpid()}"] * 2)
+
+    def test_an_interface_alone(self):
+        device = wire(self.here, ["198.18.0.1/24"], self.there, ["198.18.0.2/24"])
+        with self.here.entered():
+            made = self.keep(socket.socket())
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+            made.bind(("0.0.0.0", 8097))
+            made.listen()
+        self.assertIn(
+            f" of every address, IPv4 alone, but only for what comes by the interface {device}\n",
+            self.ask("8097", status=0),
+        )
 
 
 @unittest.skipUnless(ROOT, "not root: nobody to become")
