@@ -36,8 +36,8 @@ void sockets_add_csv_header(struct buffer *buffer)
 {
     buffer_add_text(buffer,
                     "kind,state,local_address,local_port,remote_address,remote_port,reached_by,"
-                    "receive_queue,send_queue,pid,process,user,others,unit,container,namespace,"
-                    "inode,command\r\n");
+                    "receive_queue,send_queue,backlog,backlog_maximum,pid,process,user,others,unit,"
+                    "container,namespace,inode,command\r\n");
 }
 
 static void add_ends(struct buffer *buffer, const struct sockets *sockets,
@@ -61,15 +61,27 @@ static void add_ends(struct buffer *buffer, const struct sockets *sockets,
     }
 }
 
-static void add_reach(struct buffer *buffer, struct buffer *scratch, const struct sockets *sockets,
+static void add_reach(struct buffer *buffer, const struct sockets *sockets,
                       const struct socket_entry *entry)
 {
     char interface[16];
-    buffer_clear(scratch);
-    if (entry->family == ADDRESS_NONE || !sockets_is_listening(entry))
+    if (!sockets_is_listening(entry))
         add_field(buffer, "");
+    else if (entry->family == ADDRESS_NONE)
+        add_field(buffer, SOCKETS_THIS_MACHINE);
     else
         add_field(buffer, exposure_words(sockets_exposure(sockets, entry, interface)));
+}
+
+/* Of one that listens the kernel tells connections in the place of bytes. */
+static void add_queues(struct buffer *buffer, const struct socket_entry *entry)
+{
+    const bool listens = entry->state == SOCKET_LISTEN;
+    buffer_add_text(buffer, listens ? ",," : "");
+    buffer_add_format(buffer, "%" PRIu32 ",", entry->receive_queue);
+    if (!listens || entry->send_queue)
+        buffer_add_format(buffer, "%" PRIu32, entry->send_queue);
+    buffer_add_text(buffer, listens ? "," : ",,,");
 }
 
 static void add_process(struct buffer *buffer, struct buffer *scratch,
@@ -101,8 +113,8 @@ void sockets_add_csv(struct buffer *buffer, const struct sockets *sockets,
     add_field(buffer, socket_kind_name((enum socket_kind)entry->kind));
     add_field(buffer, socket_state_name((enum socket_state)entry->state));
     add_ends(buffer, sockets, entry);
-    add_reach(buffer, &scratch, sockets, entry);
-    buffer_add_format(buffer, "%" PRIu32 ",%" PRIu32 ",", entry->receive_queue, entry->send_queue);
+    add_reach(buffer, sockets, entry);
+    add_queues(buffer, entry);
     add_process(buffer, &scratch, sockets, entry, users);
     buffer_clear(&scratch);
     sockets_add_space(&scratch, sockets, entry);

@@ -264,7 +264,7 @@ void sockets_add_reach(struct buffer *buffer, const struct sockets *sockets,
     char interface[16], address[SOCKETS_END_SIZE];
     *ret_exposed = false;
     if (entry->family == ADDRESS_NONE) {
-        buffer_add_text(buffer, "this machine");
+        buffer_add_text(buffer, SOCKETS_THIS_MACHINE);
         return;
     }
     if (entry->state == SOCKET_BOUND) {

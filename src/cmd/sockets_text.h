@@ -32,6 +32,9 @@ void sockets_add_local(struct buffer *buffer, const struct sockets *sockets,
 void sockets_add_remote(struct buffer *buffer, const struct sockets *sockets,
                         const struct socket_entry *entry, bool numeric);
 
+/* Who could reach a Unix socket. */
+#define SOCKETS_THIS_MACHINE "this machine"
+
 /* Who could reach it; `exposed` when a wildcard lets everybody. */
 void sockets_add_reach(struct buffer *buffer, const struct sockets *sockets,
                        const struct socket_entry *entry, bool *ret_exposed);
