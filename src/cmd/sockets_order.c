@@ -57,6 +57,7 @@ int sockets_order_parse(const char *text, struct sockets_order *ret_order, struc
 /* What is compared besides the entries, found once for each: by index into them. There may be very
  * many, so that what is not needed is not there. */
 struct sorting {
+    const struct sockets *sockets;
     const struct socket_entry *entries;
     struct sockets_order order;
     uint8_t *reach;                 /* 0: it does not listen; the higher the more exposed */
@@ -90,6 +91,30 @@ static int compare_paths(const char *one, const char *other)
     return strcmp(one, other);
 }
 
+/* Those of whom nobody is known come last by name, and first by number. */
+static int compare_names(const struct process *one, const struct process *other)
+{
+    if (!one || !other)
+        return (other != NULL) - (one != NULL);
+    return strcmp(one->name, other->name);
+}
+
+static int compare_pids(const struct process *one, const struct process *other)
+{
+    return compare_numbers(one ? (uint64_t)one->pid : 0, other ? (uint64_t)other->pid : 0);
+}
+
+/* Of several at one port, each of another process. They are few, so that it is looked up here. */
+static int compare_holders(const struct sockets *sockets, const struct socket_entry *one,
+                           const struct socket_entry *other)
+{
+    size_t others;
+    const struct process *a = sockets_holder(sockets, one, &others);
+    const struct process *b = sockets_holder(sockets, other, &others);
+    const int order = compare_pids(a, b);
+    return order ? order : compare_numbers(one->inode, other->inode);
+}
+
 static int compare_usual(const struct sorting *sorting, uint32_t one, uint32_t other)
 {
     const struct socket_entry *a = &sorting->entries[one], *b = &sorting->entries[other];
@@ -108,20 +133,7 @@ static int compare_usual(const struct sorting *sorting, uint32_t one, uint32_t o
         order = compare_peers(a, b);
     if (order == 0)
         order = compare_paths(a->path, b->path);
-    return order ? order : compare_numbers(a->inode, b->inode);
-}
-
-/* Those of whom nobody is known come last by name, and first by number. */
-static int compare_names(const struct process *one, const struct process *other)
-{
-    if (!one || !other)
-        return (other != NULL) - (one != NULL);
-    return strcmp(one->name, other->name);
-}
-
-static int compare_pids(const struct process *one, const struct process *other)
-{
-    return compare_numbers(one ? (uint64_t)one->pid : 0, other ? (uint64_t)other->pid : 0);
+    return order ? order : compare_holders(sorting->sockets, a, b);
 }
 
 static int compare_by_key(const struct sorting *sorting, uint32_t one, uint32_t other)
@@ -176,7 +188,8 @@ int sockets_sort(struct sockets *sockets, const struct sockets_order *order, str
 {
     const size_t count = sockets->list.count, room = count ? count : 1;
     const bool by_holder = order->key == KEY_PROCESS || order->key == KEY_PID;
-    struct sorting sorting = {.entries = sockets->list.entries, .order = *order};
+    struct sorting sorting = {
+        .sockets = sockets, .entries = sockets->list.entries, .order = *order};
     uint32_t *indices = calloc(room, sizeof(*indices));
     sorting.reach = calloc(room, sizeof(*sorting.reach));
     if (by_holder)

@@ -149,7 +149,7 @@ static void add_holders(struct buffer *buffer, const struct counts *counts)
             continue;
         }
         buffer_add_format(buffer, "%10s  ", text_grouped(holder->sockets, text));
-        sockets_add_escaped(buffer, holder->name);
+        sockets_add_process_name(buffer, holder->name);
         buffer_add_character(buffer, ' ');
         if (holder->user)
             sockets_add_escaped(buffer, holder->user);

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """`sockets`: how its list is laid out, and what else is told of a socket."""
 
+import csv
+import io
 import os
 import pathlib
 import re
@@ -12,14 +14,89 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 # pylint: disable=wrong-import-position
 from namespaces import Namespace
 from porthole import PROGRAM
-from sockets import listen
+from sockets import listen, port_of
 from talk_run import own_network
 from terminal import Terminal
-from test_sockets import LISTENER, ROOT, Sockets
+from test_sockets import LISTENER, ROOT, Sockets, inode
 
 
 def setUpModule():
     own_network()
+
+
+# Processes that listen at one port, each with a socket of its own, the youngest of them first.
+WORKERS = """
+import os, socket, sys
+def made_at(port):
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    made.bind(("127.0.0.1", port))
+    return made
+first = made_at(0)
+port = first.getsockname()[1]
+children = []
+for number in range(4):
+    begin, started = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.read(begin[0], 1)
+        made = made_at(port)
+        first.close()
+        made.listen()
+        os.write(started[1], b"+")
+        sys.stdin.read()
+        os._exit(0)
+    children.append((pid, begin[1], started[0]))
+for pid, begin, started in reversed(children):
+    os.write(begin, b"+")
+    os.read(started, 1)
+first.listen()
+print(port, os.getpid(), *(pid for pid, _, _ in children), flush=True)
+sys.stdin.read()
+"""
+
+
+class Order(Sockets):
+    def test_those_at_one_port_are_sorted_by_pid(self):
+        """Also when they came in another order, of which the kernel tells."""
+        program = self.process(WORKERS)
+        pids = list(map(int, program.line.split()[1:]))
+        self.addCleanup(program.communicate)
+        port = program.line.split()[0]
+        listed = [record["processes"][0]["pid"] for record in self.json("port", port)]
+        self.assertEqual(listed, sorted(pids))
+        self.assertEqual(len(listed), 5)
+
+
+class Csv(Sockets):
+    def rows_of(self, *words):
+        return list(csv.DictReader(io.StringIO(self.sockets("--csv", "-a", *words))))
+
+    def test_the_backlog_is_no_bytes(self):
+        listener = self.keep(listen("127.0.0.1", backlog=7))
+        client = self.keep(socket.create_connection(listener.getsockname()))
+        server = f"{port_of(client)}"
+        rows = {row["state"] + row["remote_port"]: row for row in self.rows_of("port", port_of(listener))}
+        queues = ("receive_queue", "send_queue", "backlog", "backlog_maximum")
+        self.assertEqual([rows["LISTEN"][name] for name in queues], ["", "", "1", "7"])
+        self.assertEqual([rows["ESTABLISHED" + server][name] for name in queues], ["0", "0", "", ""])
+        self.assertTrue(all(None not in row and None not in row.values() for row in rows.values()))
+
+    def test_unix_sockets_are_reached_by_this_machine(self):
+        made = self.keep(socket.socket(socket.AF_UNIX))
+        made.bind(f"\0porthole-csv-{os.getpid()}")
+        made.listen()
+        one, _ = map(self.keep, socket.socketpair())
+        rows = {row["inode"]: row["reached_by"] for row in self.rows_of("-A", "all", "pid", str(os.getpid()))}
+        self.assertEqual(rows[str(inode(made))], "this machine")
+        self.assertEqual(rows[str(inode(one))], "")
+
+
+class Summary(Sockets):
+    def test_a_process_without_a_name(self):
+        for name, shown in ("", '""'), ("two words", '"two words"'):
+            program = self.process(LISTENER, name)
+            self.assertIn(f" {shown} ", self.sockets("-s", "port", program.line))
 
 
 class Layout(Sockets):
