@@ -63,8 +63,10 @@ static int set_query(void *user, const char *name, const char *value, struct err
         {"unix_dgram", FIELD(unix_sockets)},
         {"unix_seqpacket", FIELD(unix_sockets)},
     };
-    if (strcmp(value, "inet") == 0) {
+    const bool all = strcmp(value, "all") == 0;
+    if (all || strcmp(value, "inet") == 0) {
         struct sockets_options *options = user;
+        options->unix_sockets |= all;
         options->tcp = options->mptcp = options->udp = options->udplite = true;
         options->sctp = options->raw = true;
         return 0;
@@ -119,7 +121,7 @@ const struct option sockets_options_table[] = {
      .offset = FIELD(unix_sockets)},
     {.names = "-A --query --socket",
      .argument = "LIST",
-     .help = "kinds by name, joined by commas: tcp,udp,unix; inet is all but unix",
+     .help = "kinds by name, joined by commas: tcp,udp,unix; inet is all but unix, all is all",
      .kind = OPTION_CALL,
      .set = set_query},
     {.names = "-4 --ipv4", .help = "IPv4 only", .kind = OPTION_FLAG, .offset = FIELD(ipv4)},

@@ -318,6 +318,16 @@ static int read_path(struct filter_parser *parser, size_t at, size_t end, struct
     return 0;
 }
 
+/* "*", and ss's words for it. */
+static bool is_any(const struct filter_parser *parser, size_t at, size_t end)
+{
+    static const char *const words[] = {"*", "any", "all", "default"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (filter_word_is(parser->text + at, end - at, words[i]))
+            return true;
+    return false;
+}
+
 int filter_read_host(struct filter_parser *parser, size_t at, size_t end, struct filter_node *node)
 {
     int code = read_family(parser, &at, end, node);
@@ -332,7 +342,7 @@ int filter_read_host(struct filter_parser *parser, size_t at, size_t end, struct
         code = read_bracketed(parser, at, end, node, &colon);
     else if (reader_count(&reader, ':') > 1)
         code = read_block(parser, at, colon = end, node);
-    else if (colon > at && !(colon == at + 1 && parser->text[at] == '*'))
+    else if (colon > at && !is_any(parser, at, colon))
         code = read_block(parser, at, colon, node);
     if (code == 0 && at == end)
         code = FILTER_FAULT(parser, at, "an address is missing, such as 10.0.0.0/8");

@@ -411,26 +411,27 @@ static const struct term terms[] = {
 
 #define TERM_COUNT (sizeof(terms) / sizeof(terms[0]))
 
-/* What somebody may have meant who wrote only the value. */
-static int complain(struct filter_parser *parser, const struct filter_token *token)
+/* "8000-8010", "80,443": what follows the word "port". */
+static bool is_ports(const char *text, size_t length)
 {
-    const char *text = parser->text + token->at;
-    uint64_t number;
-    struct address address;
-    if (filter_read_number(text, token->length, UINT64_MAX, &number))
-        return FILTER_FAULT(parser, token->at,
-                            "what is this number of? Write 'port 8080' or 'pid 123'");
-    if (text[0] == ':')
-        return FILTER_FAULT(parser, token->at,
-                            "which port is meant? Write 'port 22', 'sport = :22' or 'dport = :22'");
-    const char *slash = memchr(text, '/', token->length);
-    const size_t length = slash ? (size_t)(slash - text) : token->length;
-    if (address_parse(text, length, &address, NULL) == 0 || text[0] == '[')
-        return FILTER_FAULT(parser, token->at,
-                            "whose address is this? Write 'peer 10.0.0.1' or 'local 10.0.0.1'");
+    size_t digits = 0, others = 0;
+    for (size_t i = 0; i < length; i++) {
+        digits += text[i] >= '0' && text[i] <= '9';
+        others += text[i] == '-' || text[i] == ',';
+    }
+    return digits > 0 && digits + others == length && text[0] != '-' && text[0] != ',';
+}
+
+/* The word that it resembles. */
+static int complain_of_word(struct filter_parser *parser, const struct filter_token *token)
+{
+    static const char *const operators[] = {"and", "or", "not"};
     char word[64];
-    snprintf(word, sizeof(word), "%.*s", (int)(token->length < 64 ? token->length : 63), text);
+    snprintf(word, sizeof(word), "%.*s", (int)(token->length < 64 ? token->length : 63),
+             parser->text + token->at);
     struct text_nearest nearest = {.word = word};
+    for (size_t i = 0; i < sizeof(operators) / sizeof(operators[0]); i++)
+        text_nearest_offer(&nearest, operators[i], strlen(operators[i]));
     for (size_t i = 0; i < TERM_COUNT; i++)
         text_nearest_offer(&nearest, terms[i].name, strlen(terms[i].name));
     filter_states_nearest(&nearest);
@@ -440,6 +441,31 @@ static int complain(struct filter_parser *parser, const struct filter_token *tok
     return FILTER_FAULT(parser, token->at,
                         "this is no word of filters: a name is written 'process nginx', 'unit "
                         "nginx' or 'user www-data'");
+}
+
+/* What somebody may have meant who wrote only the value. */
+static int complain(struct filter_parser *parser, const struct filter_token *token)
+{
+    const char *text = parser->text + token->at;
+    const int shown = (int)(token->length < 64 ? token->length : 63);
+    uint64_t number;
+    struct address address;
+    if (filter_read_number(text, token->length, UINT64_MAX, &number))
+        return FILTER_FAULT(parser, token->at,
+                            "what is this number of? Write 'port %.*s' or 'pid %.*s'", shown, text,
+                            shown, text);
+    if (text[0] == ':')
+        return FILTER_FAULT(parser, token->at,
+                            "which port is meant? Write 'port 22', 'sport = :22' or 'dport = :22'");
+    if (is_ports(text, token->length))
+        return FILTER_FAULT(parser, token->at, "what are these numbers of? Write 'port %.*s'",
+                            shown, text);
+    const char *slash = memchr(text, '/', token->length);
+    const size_t length = slash ? (size_t)(slash - text) : token->length;
+    if (address_parse(text, length, &address, NULL) == 0 || text[0] == '[')
+        return FILTER_FAULT(parser, token->at,
+                            "whose address is this? Write 'peer 10.0.0.1' or 'local 10.0.0.1'");
+    return complain_of_word(parser, token);
 }
 
 int filter_read_term(struct filter_parser *parser, struct filter_node **ret_node)
