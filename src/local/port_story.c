@@ -13,7 +13,9 @@ struct telling {
     const struct owners *owners;
     const struct exposure_map *map;
     struct port_story *story;
-    size_t capacity; /* of uses */
+    size_t capacity;    /* of uses */
+    uint32_t *plain;    /* inodes of TCP's sockets that have the port, sorted */
+    size_t plain_count; /* of them */
 };
 
 const char *port_role_name(enum port_role role)
@@ -270,6 +272,50 @@ static void count_peers(struct port_use *use)
     qsort(use->peers, use->peer_count, sizeof(*use->peers), compare_counts);
 }
 
+/* ---- MPTCP ---- */
+
+static int compare_inodes(const void *one, const void *other)
+{
+    const uint32_t left = *(const uint32_t *)one, right = *(const uint32_t *)other;
+    return (left > right) - (left < right);
+}
+
+static int find_plain(struct telling *telling)
+{
+    const struct socket_list *list = telling->list;
+    telling->plain = calloc(list->count + 1, sizeof(*telling->plain));
+    if (!telling->plain)
+        return -ENOMEM;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->entries[i].kind == SOCKET_TCP && list->entries[i].inode != 0 &&
+            has_port(telling, &list->entries[i]))
+            telling->plain[telling->plain_count++] = list->entries[i].inode;
+    qsort(telling->plain, telling->plain_count, sizeof(*telling->plain), compare_inodes);
+    return 0;
+}
+
+/* The kernel tells of a socket of MPTCP twice: its first way is one of TCP, with the same inode. */
+static bool is_told_as_plain(const struct telling *telling, const struct socket_entry *entry)
+{
+    return entry->kind == SOCKET_MPTCP && entry->inode != 0 && telling->plain_count > 0 &&
+           bsearch(&entry->inode, telling->plain, telling->plain_count, sizeof(*telling->plain),
+                   compare_inodes);
+}
+
+static void mark_multipath(struct telling *telling)
+{
+    for (size_t i = 0; i < telling->list->count; i++) {
+        struct socket_entry plain = telling->list->entries[i];
+        if (plain.state != SOCKET_LISTEN || !has_port(telling, &plain) ||
+            !is_told_as_plain(telling, &plain))
+            continue;
+        plain.kind = SOCKET_TCP;
+        for (size_t j = 0; j < telling->story->use_count; j++)
+            telling->story->uses[j].multipath |=
+                belongs_to(&plain, PORT_LISTENS, &telling->story->uses[j]);
+    }
+}
+
 /* ---- the whole ---- */
 
 /* Which use each socket belongs to. */
@@ -304,7 +350,8 @@ static int assign_all(struct telling *telling, struct assignment *assignments, s
     for (int connections = 0; connections < 2; connections++)
         for (size_t i = 0; i < telling->list->count; i++) {
             const struct socket_entry *entry = &telling->list->entries[i];
-            if (!has_port(telling, entry) || holds_address(role_of(entry)) == connections)
+            if (!has_port(telling, entry) || holds_address(role_of(entry)) == connections ||
+                is_told_as_plain(telling, entry))
                 continue;
             const int code = assign(telling, entry, &assignments[count++]);
             if (code != 0)
@@ -367,7 +414,9 @@ static int tell(struct telling *telling)
     struct assignment *assignments = calloc(telling->list->count + 1, sizeof(*assignments));
     if (!assignments)
         return -ENOMEM;
-    int code = assign_all(telling, assignments, &count);
+    int code = find_plain(telling);
+    if (code == 0)
+        code = assign_all(telling, assignments, &count);
     if (code == 0)
         qsort(assignments, count, sizeof(*assignments), compare_assignments);
     size_t at = 0;
@@ -378,6 +427,9 @@ static int tell(struct telling *telling)
         code = fill_use(telling, i, assignments + start, at - start);
     }
     free(assignments);
+    if (code == 0)
+        mark_multipath(telling);
+    free(telling->plain);
     if (code == 0 && story->use_count > 0)
         qsort(story->uses, story->use_count, sizeof(*story->uses), compare_uses);
     return code;

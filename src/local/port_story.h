@@ -44,6 +44,7 @@ struct port_use {
     struct address local;
     bool any_local; /* of PORT_CONNECTED and below: at several addresses */
     bool dual;      /* [::] that takes IPv4, too */
+    bool multipath; /* of TCP that takes MPTCP, too */
     uint32_t interface;
     enum exposure exposure;  /* in our own namespace, of those that listen or are bound */
     char interface_name[16]; /* that the exposure is about, or "" */

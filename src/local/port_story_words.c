@@ -383,6 +383,8 @@ static void say_listening(const struct port_teller *teller, const struct port_us
         buffer_add_text(buffer, plural ? " listen on " : " listens on ");
     port_say_port(teller, use->kind);
     say_where(teller, use);
+    if (use->multipath)
+        buffer_add_text(buffer, ", also with MPTCP");
     if (use->role == PORT_BOUND)
         buffer_add_text(buffer, plural ? ", but do not listen" : ", but does not listen");
 }
@@ -545,5 +547,6 @@ void port_story_write(const struct port_story *story, struct buffer *buffer)
         buffer_add_format(buffer, "And %zu more uses of it\n", own - shown);
     port_say_free(&teller);
     port_say_range(&teller);
-    say_other_spaces(&teller, story->uses + own, story->use_count - own);
+    if (own < story->use_count)
+        say_other_spaces(&teller, story->uses + own, story->use_count - own);
 }

@@ -487,6 +487,37 @@ static void many_are_summed_up(void **state)
     scene_end(&scene);
 }
 
+/* The kernel tells of MPTCP's sockets as such, and of their first ways as TCP's. */
+static void multipath_is_told_once(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_start(&scene, 8099);
+    scene.question.kinds |= SOCKET_KIND_BIT(SOCKET_MPTCP);
+    add(&scene, SOCKET_LISTEN, 10)->kind = SOCKET_MPTCP;
+    add(&scene, SOCKET_LISTEN, 10);
+    add_connection(&scene, SOCKET_ESTABLISHED, 11, 5);
+    add_connection(&scene, SOCKET_ESTABLISHED, 11, 5)->kind = SOCKET_MPTCP;
+    add_connection(&scene, SOCKET_ESTABLISHED, 12, 5);
+    add_owner(&scene, 10, 300, "go");
+    tell(&scene);
+    assert_int_equal(scene.story.use_count, 1);
+    assert_true(scene.story.uses[0].multipath);
+    assert_int_equal(scene.story.uses[0].connections, 2);
+    expect_said(&scene, "go (pid 300, user ann) listens on TCP port 8099 of every address, IPv4 "
+                        "alone (every interface), also with MPTCP\n");
+    scene_end(&scene);
+    scene_start(&scene, 8099); /* alone it is itself */
+    scene.question.kinds |= SOCKET_KIND_BIT(SOCKET_MPTCP);
+    add(&scene, SOCKET_LISTEN, 10)->kind = SOCKET_MPTCP;
+    add(&scene, SOCKET_LISTEN, 11)->local = IPV4(10, 0, 0, 1);
+    tell(&scene);
+    assert_int_equal(scene.story.use_count, 2);
+    expect_said(&scene, " listens on MPTCP port 8099 ");
+    expect_unsaid(&scene, "also");
+    scene_end(&scene);
+}
+
 /* ---- why it cannot be had ---- */
 
 static void what_is_left_of_connections(void **state)
@@ -973,6 +1004,7 @@ int main(void)
         cmocka_unit_test(datagrams_and_both_families),
         cmocka_unit_test(hostile_names_are_escaped),
         cmocka_unit_test(many_are_summed_up),
+        cmocka_unit_test(multipath_is_told_once),
         cmocka_unit_test(what_is_left_of_connections),
         cmocka_unit_test(it_is_bound_or_a_source),
         cmocka_unit_test(nobody_uses_it),
