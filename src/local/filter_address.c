@@ -71,16 +71,39 @@ static int add_name(struct filter_parser *parser, size_t at, size_t end, struct 
     return FILTER_FAULT(parser, at, "a port is a number from 0 to 65535 or the name of a service");
 }
 
-static int read_port_number(struct filter_parser *parser, size_t at, size_t end, uint16_t *ret_port)
+static bool read_port_number(struct filter_parser *parser, size_t at, size_t end,
+                             uint16_t *ret_port)
 {
     uint64_t number;
-    if (!filter_read_number(parser->text + at, end - at, PORT_MAXIMUM, &number))
-        return FILTER_FAULT(parser, at, "a port is a number from 0 to 65535");
-    *ret_port = (uint16_t)number;
-    return 0;
+    if (filter_read_number(parser->text + at, end - at, PORT_MAXIMUM, &number)) {
+        *ret_port = (uint16_t)number;
+        return true;
+    }
+    FILTER_FAULT(parser, at, "a port is a number from 0 to 65535");
+    return false;
 }
 
-/* "22", "8000-8010", "60000-", "ssh". */
+/* "22", "8000-8010", "60000-". */
+static int add_numbers(struct filter_parser *parser, size_t at, size_t end, struct port_set *set)
+{
+    const char *text = parser->text;
+    const char *hyphen = memchr(text + at, '-', end - at);
+    const size_t stop = hyphen ? (size_t)(hyphen - text) : end;
+    uint16_t first, last;
+    if (!read_port_number(parser, at, stop, &first))
+        return -EINVAL;
+    if (!hyphen)
+        last = first;
+    else if (stop + 1 == end)
+        last = PORT_MAXIMUM;
+    else if (!read_port_number(parser, stop + 1, end, &last))
+        return -EINVAL;
+    if (last < first)
+        return FILTER_FAULT(parser, at, "the range of ports ends below its start");
+    return add_everywhere(parser, set, first, last);
+}
+
+/* Also "ssh". */
 static int add_item(struct filter_parser *parser, size_t at, size_t end, struct port_set *set)
 {
     const char *text = parser->text + at;
@@ -92,20 +115,7 @@ static int add_item(struct filter_parser *parser, size_t at, size_t end, struct 
         return FILTER_FAULT(parser, at, "a port is missing, such as 22 or ssh");
     if (digits < length || text[0] == '-')
         return add_name(parser, at, end, set);
-    const char *hyphen = memchr(text, '-', length);
-    uint16_t first, last = PORT_MAXIMUM;
-    int code = read_port_number(parser, at, hyphen ? at + (size_t)(hyphen - text) : end, &first);
-    if (code != 0)
-        return code;
-    if (!hyphen)
-        last = first;
-    else if (hyphen + 1 < text + length)
-        code = read_port_number(parser, at + (size_t)(hyphen - text) + 1, end, &last);
-    if (code != 0)
-        return code;
-    if (last < first)
-        return FILTER_FAULT(parser, at, "the range of ports ends below its start");
-    return add_everywhere(parser, set, first, last);
+    return add_numbers(parser, at, end, set);
 }
 
 static int add_items(struct filter_parser *parser, size_t at, size_t end, struct port_set *set)

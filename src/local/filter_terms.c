@@ -55,18 +55,21 @@ static int read_equality(struct filter_parser *parser, struct filter_node *node)
     return 0;
 }
 
-/* Takes the value. */
-static int read_value(struct filter_parser *parser, const struct term *term,
-                      struct filter_token *ret_token)
+/* Takes the value. False, with an error that is -EINVAL, when there is none. */
+static bool read_value(struct filter_parser *parser, const struct term *term,
+                       struct filter_token *ret_token)
 {
-    if (parser->token.kind == FILTER_TOKEN_BROKEN)
-        return FILTER_FAULT(parser, parser->token.at, "the quotation mark has no second one");
-    if (parser->token.kind != FILTER_TOKEN_WORD || parser->token.length == 0)
-        return FILTER_FAULT(parser, parser->token.at, "'%s' is followed by %s", term->name,
-                            term->expected);
-    *ret_token = parser->token;
-    filter_advance(parser);
-    return 0;
+    const struct filter_token token = parser->token;
+    if (token.kind == FILTER_TOKEN_WORD && token.length > 0) {
+        *ret_token = token;
+        filter_advance(parser);
+        return true;
+    }
+    if (token.kind == FILTER_TOKEN_BROKEN)
+        FILTER_FAULT(parser, token.at, "the quotation mark has no second one");
+    else
+        FILTER_FAULT(parser, token.at, "'%s' is followed by %s", term->name, term->expected);
+    return false;
 }
 
 static int read_ports(struct filter_parser *parser, const struct term *term,
@@ -74,9 +77,8 @@ static int read_ports(struct filter_parser *parser, const struct term *term,
 {
     const enum filter_comparison comparison = read_comparison(parser);
     struct filter_token value;
-    int code = read_value(parser, term, &value);
-    if (code != 0)
-        return code;
+    if (!read_value(parser, term, &value))
+        return -EINVAL;
     size_t at = value.at, end = value.at + value.length;
     /* ss takes an address's wildcard before the colon. */
     if (end - at > 2 && memcmp(parser->text + at, "*:", 2) == 0)
@@ -92,11 +94,11 @@ static int read_host(struct filter_parser *parser, const struct term *term,
                      struct filter_node *node)
 {
     struct filter_token value;
-    int code = read_equality(parser, node);
-    if (code == 0)
-        code = read_value(parser, term, &value);
+    const int code = read_equality(parser, node);
     if (code != 0)
         return code;
+    if (!read_value(parser, term, &value))
+        return -EINVAL;
     node->sides = (uint8_t)term->value;
     return filter_read_host(parser, value.at, value.at + value.length, node);
 }
@@ -113,11 +115,11 @@ static int read_pattern(struct filter_parser *parser, const struct term *term,
                         struct filter_node *node)
 {
     struct filter_token value;
-    int code = read_equality(parser, node);
-    if (code == 0)
-        code = read_value(parser, term, &value);
+    const int code = read_equality(parser, node);
     if (code != 0)
         return code;
+    if (!read_value(parser, term, &value))
+        return -EINVAL;
     node->pattern = copy_value(parser, &value);
     return node->pattern ? 0 : filter_out_of_memory(parser);
 }
@@ -165,9 +167,8 @@ static int read_numbers(struct filter_parser *parser, const struct term *term,
 {
     const enum filter_comparison comparison = read_comparison(parser);
     struct filter_token value;
-    int code = read_value(parser, term, &value);
-    if (code != 0)
-        return code;
+    if (!read_value(parser, term, &value))
+        return -EINVAL;
     const char *text = parser->text + value.at;
     const char *hyphen = memchr(text, '-', value.length);
     const size_t length = hyphen ? (size_t)(hyphen - text) : value.length;
@@ -231,11 +232,11 @@ static int read_mark(struct filter_parser *parser, const struct term *term,
                      struct filter_node *node)
 {
     struct filter_token value;
-    int code = read_equality(parser, node);
-    if (code == 0)
-        code = read_value(parser, term, &value);
+    const int code = read_equality(parser, node);
     if (code != 0)
         return code;
+    if (!read_value(parser, term, &value))
+        return -EINVAL;
     const char *text = parser->text + value.at;
     const char *slash = memchr(text, '/', value.length);
     const size_t length = slash ? (size_t)(slash - text) : value.length;
@@ -274,9 +275,8 @@ static int read_cgroup(struct filter_parser *parser, const struct term *term,
 static int read_states(struct filter_parser *parser, const struct term *term, uint32_t *ret_states)
 {
     struct filter_token value;
-    const int code = read_value(parser, term, &value);
-    if (code != 0)
-        return code;
+    if (!read_value(parser, term, &value))
+        return -EINVAL;
     uint32_t states = 0;
     size_t at = value.at;
     const size_t end = value.at + value.length;
