@@ -71,9 +71,11 @@ int sockets_screen_open(struct sockets_screen **ret_screen)
     if (!screen)
         return -ENOMEM;
     choose_characters();
-    if (!isatty(STDIN_FILENO))
+    const bool own_keys = !isatty(STDIN_FILENO);
+    if (own_keys)
         screen->keys = open_keys();
-    screen->screen = newterm(NULL, stdout, screen->keys ? screen->keys : stdin);
+    if (!own_keys || screen->keys) /* else nobody could ever press one */
+        screen->screen = newterm(NULL, stdout, own_keys ? screen->keys : stdin);
     if (!screen->screen) {
         if (screen->keys)
             fclose(screen->keys);

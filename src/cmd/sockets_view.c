@@ -303,7 +303,7 @@ static void draw_bottom(const struct view *view, size_t row)
     else if (view->helps)
         sockets_screen_line(row,
                             "q quit  / filter  a all  l listening  e established  s sort  "
-                            "r reverse  n numeric  p pause  h help",
+                            "r reverse  n numeric  p pause  h hide this",
                             0, SOCKETS_PLAIN);
     else
         sockets_screen_line(row, "h: what keys do", 0, SOCKETS_PLAIN);
