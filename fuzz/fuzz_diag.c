@@ -1,8 +1,10 @@
-/* Fuzzing of diag_read() and of recordings: whatever a tape holds, entries are sound and texts end.
- * The input is a kind, what is asked for, and a datagram; or a byte of 255 and a whole recording.
+/* Fuzzing of diag_read() and of recordings: whatever a tape holds, entries, processes and
+ * interfaces are sound and texts end. The input is a kind, what is asked for, and a datagram; or a
+ * byte of 255 and a whole recording.
  */
-#include "local/diag_tape.h"
+#include "local/exposure.h"
 #include "local/spaces.h"
+#include "local/tape_owners.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +43,66 @@ static void check_list(const struct socket_list *list, const struct diag_query *
         check_entry(&list->entries[i], query);
 }
 
+static void check_text(const char *text, const char *characters)
+{
+    require(!text || (text[0] != '\0' && text[strspn(text, characters)] == '\0'));
+}
+
+#define CONTAINER "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+#define UNIT CONTAINER ":\\@"
+
+/* As owner.h promises it. */
+static void check_owners(const struct owners *owners)
+{
+    for (size_t i = 0; i < owners->process_count; i++) {
+        const struct process *process = &owners->processes[i];
+        require(process->pid > 0 && (i == 0 || process[-1].pid < process->pid));
+        require(strnlen(process->name, sizeof(process->name)) < sizeof(process->name));
+        require(!process->user || process->user[0] != '\0');
+        require(!process->command);
+        check_text(process->unit, UNIT);
+        check_text(process->container_runtime, CONTAINER);
+        check_text(process->container, CONTAINER);
+    }
+    for (size_t i = 0; i < owners->count; i++) {
+        const struct owner *owner = &owners->items[i];
+        size_t count;
+        require(owner->inode != 0 && owner->fd >= 0);
+        require(owners_process(owners, owner->pid) != NULL);
+        require(i == 0 || owner[-1].inode <= owner->inode);
+        require(owners_of(owners, owner->inode, &count) <= owner && count > 0);
+    }
+}
+
+static void try_owners(struct diag_tape *tape)
+{
+    struct owners owners;
+    if (diag_tape_owners(tape, &owners, NULL) != 0)
+        return;
+    check_owners(&owners);
+    owners_release(&owners);
+}
+
+/* Each map of a tape is asked about each socket. */
+static void try_maps(const struct diag_tape *tape, const struct socket_list *list)
+{
+    uint32_t type = 0;
+    const char *bytes = NULL;
+    size_t length = 0;
+    for (size_t at = 0; diag_tape_next(tape, &at, &type, &bytes, &length);) {
+        struct exposure_map *map = NULL;
+        char interface[16];
+        if (type != TAPE_INTERFACES || length < sizeof(uint32_t) ||
+            exposure_map_unpack(bytes + sizeof(uint32_t), length - sizeof(uint32_t), &map) != 0)
+            continue;
+        for (size_t i = 0; i < list->count; i++) {
+            require(exposure_of(map, &list->entries[i], interface) <= EXPOSURE_EVERYWHERE);
+            require(strnlen(interface, sizeof(interface)) < sizeof(interface));
+        }
+        exposure_map_free(map);
+    }
+}
+
 static void try_tape(const uint8_t *bytes, size_t length, struct socket_list *list)
 {
     const struct diag_query query = {.kinds = SOCKET_KIND_BIT(SOCKET_KINDS) - 1,
@@ -51,13 +113,16 @@ static void try_tape(const uint8_t *bytes, size_t length, struct socket_list *li
     if (diag_tape_open_bytes(bytes, length, "fuzz", &tape, NULL) != 0)
         return;
     const int code = spaces_list(NULL, &query, tape, list, &closed, NULL);
-    require(code <= 1 && closed == 0);
+    require(code >= 0 && code <= 1 && closed == 0);
+    require(diag_tape_space_count(tape) == list->space_count);
     check_list(list, &query);
     for (size_t i = 0; i < list->count; i++)
         require(list->entries[i].space < list->space_count);
     for (size_t i = 0; i < list->space_count; i++)
         require(strnlen(list->spaces[i].name, sizeof(list->spaces[i].name)) <
                 sizeof(list->spaces[i].name));
+    try_maps(tape, list);
+    try_owners(tape);
     require(diag_tape_close(tape, NULL) == 0);
 }
 

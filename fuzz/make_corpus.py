@@ -11,6 +11,7 @@ import ipaddress
 import pathlib
 import socket
 import struct
+import sys
 import zlib
 
 CORPUS = pathlib.Path(__file__).parent / 'corpus'
@@ -641,6 +642,51 @@ def diag_tape(*parts):
         diag_record(0)
 
 
+def diag_interfaces(space, interfaces, *addresses):
+    value = struct.pack('=II', space, len(interfaces))
+    for name, index, flags in interfaces:
+        value += struct.pack('=16sII', name, index, flags)
+    for index, text in addresses:
+        address = ipaddress.ip_address(text)
+        value += struct.pack('=II', index, 4 if address.version == 4 else 6) + \
+            int(address).to_bytes(16, sys.byteorder)
+    return diag_record(7, value)
+
+
+def diag_process(pid, *texts):
+    value = struct.pack('=QQIIII', 1795227243512000000, 4026531840, pid, 33, 0, 0)
+    return diag_record(8, value + b''.join(text + b'\0' for text in texts))
+
+
+def diag_holders(*holders):
+    return diag_record(9, b''.join(struct.pack('=III', *holder) for holder in holders))
+
+
+def diag_sight(unseen=0, processes=1):
+    return diag_record(10, struct.pack('=QQII', unseen, 0, 0, processes))
+
+
+def diag_owner_tapes(*listing):
+    nginx = diag_process(7, b'nginx', b'www-data', b'nginx.service', b'', b'')
+    docker = diag_process(8, b'', b'', b'', b'docker', b'0a' * 32)
+    interfaces = [(b'lo', 1, 3), (b'eth0', 2, 1)], (1, '127.0.0.1'), (2, '192.0.2.1'), (2, 'fe80::1')
+    return {
+        'tape-owners': diag_tape(diag_interfaces(0, *interfaces), *listing, nginx, docker,
+                                 diag_holders((4711, 7, 3), (4711, 7, 4), (4712, 8, 3)), diag_sight()),
+        'tape-owners-mixed': diag_tape(
+            *listing, docker, nginx, docker, diag_holders((9, 9, 9), (4712, 8, 3), (4711, 7, 3)),
+            diag_holders((4711, 7, 3)), diag_sight(3)),
+        'tape-owners-unsound': diag_tape(
+            diag_interfaces(9, *interfaces), diag_record(7, struct.pack('=II', 0, 0xffffffff)),
+            *listing, diag_process(0, *[b''] * 5), diag_process(9, b'n', b'u', b'un it', b'', b''),
+            diag_process(10, b'n' * 64, *[b''] * 4), diag_process(11, b'a', b'b'),
+            diag_holders((4711, 0, 3), (4711, 7, 0xffffffff)), diag_record(9, b'odd'), diag_sight()),
+        'tape-interfaces-unsound': diag_tape(
+            diag_interfaces(0, [(b'sixteen-letters!', 1, 0xffffffff)], (1, '::')),
+            diag_record(7, struct.pack('=II', 0, 0) + struct.pack('=II16s', 1, 5, b'\1')), *listing),
+    }
+
+
 def diag_inputs():
     listener = diag_inet(10, '192.0.2.1', 22, '0.0.0.0', 0,
                          diag_attribute(DIAG_SHUTDOWN, b'\0'),
@@ -682,6 +728,7 @@ def diag_inputs():
                                 diag_record(3, diag_inet(1, '::', 1, '::', 2, flags=2 |
                                                          DIAG_INTERRUPTED))),
         'tape-too-long': diag_tape(diag_record(3, b'abc', 0xffffffff)),
+        **diag_owner_tapes(space, diag_question(0, 0, 4), diag_record(3, listener + diag_done())),
     }
 
 

@@ -112,7 +112,7 @@ static int keep(const char *text, const char *marks, struct arena *arena, const 
     if (!text)
         return -EBADMSG;
     const size_t length = strlen(text);
-    if (length > LONGEST || (marks && (text[0] == '-' || !consists_of(text, marks))))
+    if (length > LONGEST || (marks && !consists_of(text, marks)))
         return -EBADMSG;
     if (length == 0)
         return 0;

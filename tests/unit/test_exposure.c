@@ -1,6 +1,9 @@
 /* How far sockets can be reached, in a network namespace with interfaces of each kind. */
 #include "local/exposure.h"
 
+#include "guarded.h"
+
+#include <errno.h>
 #include <net/if.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -57,6 +60,18 @@ static struct exposure_map *read_map(void)
     if (exposure_map_new(&map, &error) != 0)
         fail_msg("%s", error.message);
     return map;
+}
+
+/* The same, as bytes and back. */
+static struct exposure_map *read_packed_map(void)
+{
+    struct exposure_map *map = read_map(), *again = NULL;
+    struct buffer bytes = {0};
+    exposure_map_pack(map, &bytes);
+    exposure_map_free(map);
+    assert_int_equal(exposure_map_unpack(bytes.data, bytes.length, &again), 0);
+    buffer_release(&bytes);
+    return again;
 }
 
 struct expectation {
@@ -117,6 +132,11 @@ static void addresses_of_every_kind(void **state)
     assert_string_equal(exposure_interface(map, if_nametoindex("near")), "near");
     assert_null(exposure_interface(map, 9999));
     exposure_map_free(map);
+    map = read_packed_map();
+    for (size_t i = 0; i < COUNT(expectations); i++)
+        expect(map, &expectations[i]);
+    assert_null(exposure_interface(map, 9999));
+    exposure_map_free(map);
 }
 
 /* A dual-stack socket is as exposed as IPv4 makes it; one for IPv6 alone is not. */
@@ -148,6 +168,44 @@ static void nobody_comes_in_where_only_loopback_is_up(void **state)
     expect(map, &(struct expectation){"::", "", false, EXPOSURE_LOOPBACK, ""});
     expect(map, &(struct expectation){"198.18.9.9", "", false, EXPOSURE_LOOPBACK, "lo"});
     exposure_map_free(map);
+    map = read_packed_map();
+    expect(map, &(struct expectation){"0.0.0.0", "", false, EXPOSURE_LOOPBACK, ""});
+    exposure_map_free(map);
+}
+
+/* Cut anywhere, it is a smaller map or none; wrong bits change what it says, and no more. */
+static void what_makes_no_sense_is_no_map(void **state)
+{
+    (void)state;
+    struct buffer bytes = {0};
+    struct exposure_map *map = read_map(), *again = NULL;
+    exposure_map_pack(map, &bytes);
+    exposure_map_free(map);
+    struct guarded guarded = guarded_open(bytes.length);
+    struct socket_entry entry = entry_at("0.0.0.0");
+    char interface[16];
+    size_t refused = 0;
+    entry.interface = 1;
+    for (size_t length = 0; length < bytes.length; length++) {
+        const char *copy = guarded_copy(&guarded, bytes.data, length);
+        const int failed = exposure_map_unpack(copy, length, &again);
+        assert_true(failed == 0 || failed == -EBADMSG);
+        refused += failed != 0;
+        if (!failed)
+            exposure_map_free(again);
+    }
+    assert_true(refused > 0);
+    for (size_t at = 0; at < bytes.length * 8; at++) {
+        char *copy = guarded_copy(&guarded, bytes.data, bytes.length);
+        copy[at / 8] = (char)(copy[at / 8] ^ (1 << at % 8));
+        if (exposure_map_unpack(copy, bytes.length, &again) != 0)
+            continue;
+        exposure_of(again, &entry, interface);
+        assert_true(memchr(interface, '\0', sizeof(interface)) != NULL);
+        exposure_map_free(again);
+    }
+    guarded_close(&guarded);
+    buffer_release(&bytes);
 }
 
 /* An IPv6 socket that talks IPv4 is judged by the IPv4 address. */
@@ -186,6 +244,7 @@ int main(void)
         cmocka_unit_test(addresses_of_every_kind),
         cmocka_unit_test(only_one_family_reaches_out),
         cmocka_unit_test(nobody_comes_in_where_only_loopback_is_up),
+        cmocka_unit_test(what_makes_no_sense_is_no_map),
         cmocka_unit_test(mapped_addresses_are_ipv4),
         cmocka_unit_test(a_map_is_not_needed),
     };
