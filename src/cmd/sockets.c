@@ -59,6 +59,7 @@ static int prepare(const struct run *run, struct sockets *sockets, struct error 
     if (options->ipv4 != options->ipv6)
         sockets->query.family = options->ipv4 ? ADDRESS_IPV4 : ADDRESS_IPV6;
     sockets->query.tcp_figures = options->verbose || options->information;
+    sockets->query.memory_figures = options->verbose || options->memory;
     if (run->filter)
         filter_narrow(run->filter, &sockets->query);
     return 0;

@@ -175,6 +175,22 @@ static int keep_space(const struct sockets *before, const struct socket_entry *e
     return 0;
 }
 
+/* What the kernel told besides. */
+static int keep_figures(struct arena *arena, struct socket_entry *entry)
+{
+    struct socket_tcp *tcp = entry->tcp ? arena_take(arena, sizeof(*tcp)) : NULL;
+    struct socket_memory *memory = entry->memory ? arena_take(arena, sizeof(*memory)) : NULL;
+    if ((entry->tcp && !tcp) || (entry->memory && !memory))
+        return -ENOMEM;
+    if (tcp)
+        *tcp = *entry->tcp;
+    if (memory)
+        *memory = *entry->memory;
+    entry->tcp = tcp;
+    entry->memory = memory;
+    return 0;
+}
+
 static int keep_socket(const struct sockets *before, const struct socket_entry *entry,
                        struct socket_list *list)
 {
@@ -183,13 +199,8 @@ static int keep_socket(const struct sockets *before, const struct socket_entry *
         return -ENOMEM;
     if (copy.path && !keep_text(&list->arena, &copy.path))
         return -ENOMEM;
-    if (entry->tcp) {
-        struct socket_tcp *tcp = arena_take(&list->arena, sizeof(*tcp));
-        if (!tcp)
-            return -ENOMEM;
-        *tcp = *entry->tcp;
-        copy.tcp = tcp;
-    }
+    if (keep_figures(&list->arena, &copy) != 0)
+        return -ENOMEM;
     struct socket_entry *added = socket_list_add(list);
     if (!added)
         return -ENOMEM;

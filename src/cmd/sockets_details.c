@@ -1,4 +1,4 @@
-/* What -e, -o, -i and -v tell of a socket besides its line. */
+/* What -e, -o, -i, -m and -v tell of a socket besides its line. */
 #include "cmd/sockets_show.h"
 
 #include "base/clock.h"
@@ -135,6 +135,22 @@ static void add_tcp(struct line *line, const struct socket_tcp *tcp)
     end(line);
 }
 
+/* Drops are told even when there are none: they are what one asks for. */
+static void add_memory(struct line *line, const struct socket_memory *memory)
+{
+    char used[TEXT_NUMBER_SIZE], limit[TEXT_NUMBER_SIZE];
+    add(line, "receive buffer %s of %s bytes", text_grouped(memory->receive, used),
+        text_grouped(memory->receive_limit, limit));
+    add(line, "send buffer %s of %s bytes", text_grouped(memory->send, used),
+        text_grouped(memory->send_limit, limit));
+    add_count(line, "queued to be sent", memory->queued, " bytes");
+    add_count(line, "reserved", memory->reserved, " bytes");
+    add_count(line, "options", memory->options, " bytes");
+    add_count(line, "not processed yet", memory->unprocessed, " bytes");
+    add(line, "dropped %s", text_grouped(memory->dropped, used));
+    end(line);
+}
+
 /* By the clock on the wall here. */
 static void add_start(struct buffer *buffer, uint64_t wall)
 {
@@ -188,6 +204,8 @@ void sockets_add_details(struct buffer *buffer, const struct sockets *sockets,
     end(&line);
     if ((options->verbose || options->information) && entry->tcp && entry->state != SOCKET_LISTEN)
         add_tcp(&line, entry->tcp);
+    if ((options->verbose || options->memory) && entry->memory)
+        add_memory(&line, entry->memory);
     if (options->verbose)
         add_processes(buffer, sockets, entry);
 }

@@ -239,6 +239,22 @@ static void add_tcp(struct buffer *buffer, const struct socket_tcp *tcp)
     buffer_add_character(buffer, '}');
 }
 
+static void add_memory(struct buffer *buffer, const struct socket_memory *memory)
+{
+    add_name(buffer, "memory");
+    buffer_add_character(buffer, '{');
+    add_number(buffer, "receive_bytes", memory->receive);
+    add_number(buffer, "receive_limit_bytes", memory->receive_limit);
+    add_number(buffer, "send_bytes", memory->send);
+    add_number(buffer, "send_limit_bytes", memory->send_limit);
+    add_number(buffer, "queued_bytes", memory->queued);
+    add_number(buffer, "reserved_bytes", memory->reserved);
+    add_number(buffer, "options_bytes", memory->options);
+    add_number(buffer, "unprocessed_bytes", memory->unprocessed);
+    add_number(buffer, "dropped", memory->dropped);
+    buffer_add_character(buffer, '}');
+}
+
 /* ---- processes ---- */
 
 static void add_process(struct buffer *buffer, const struct process *process,
@@ -350,6 +366,8 @@ void sockets_add_json_change(struct buffer *buffer, const struct sockets *socket
     add_timer(buffer, entry);
     if (entry->tcp && entry->state != SOCKET_LISTEN)
         add_tcp(buffer, entry->tcp);
+    if (entry->memory)
+        add_memory(buffer, entry->memory);
     add_space(buffer, sockets, entry);
     add_processes(buffer, sockets, entry->inode, "processes");
     add_processes(buffer, sockets, entry->peer_inode, "peer_processes");

@@ -163,7 +163,8 @@ const struct option sockets_options_table[] = {
      .kind = OPTION_FLAG,
      .offset = FIELD(extended)},
     {.names = "-m --memory",
-     .help = "what waits in their queues, also where nothing does",
+     .help = "what waits in their queues, also where nothing does; how full their buffers are, and "
+             "how many packets were dropped",
      .kind = OPTION_FLAG,
      .offset = FIELD(memory)},
     {.names = "-i --info",

@@ -139,7 +139,8 @@ void sockets_table_begin(struct sockets_table *table, struct sockets_output *out
         .header = !options->no_header,
         .colour = wants_colour(),
         .terminal = terminal_width(),
-        .details = options->verbose || options->extended || options->timers || options->information,
+        .details = options->verbose || options->extended || options->timers ||
+                   options->information || options->memory,
     };
     choose_columns(table, sockets);
     for (size_t i = 0; i < SOCKETS_COLUMNS; i++)

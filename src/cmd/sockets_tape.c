@@ -19,6 +19,7 @@ struct diag_query sockets_tape_query(const struct sockets *sockets)
     return (struct diag_query){.kinds = SOCKET_KIND_BIT(SOCKET_KINDS) - 1,
                                .states = SOCKET_EVERY_STATE,
                                .tcp_figures = sockets->query.tcp_figures,
+                               .memory_figures = sockets->query.memory_figures,
                                .record_figures = true};
 }
 

@@ -83,6 +83,8 @@ static void put_unix_request(struct nlmsghdr *message, const struct diag_query *
     request->sdiag_family = AF_UNIX;
     request->udiag_states = query->states;
     request->udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN | UDIAG_SHOW_UID;
+    if (query->memory_figures || query->record_figures)
+        request->udiag_show |= UDIAG_SHOW_MEMINFO;
 }
 
 static void put_inet_request(struct nlmsghdr *message, const struct question *question,
@@ -96,6 +98,8 @@ static void put_inet_request(struct nlmsghdr *message, const struct question *qu
     request->id.idiag_sport = htons(query->local_port);
     if ((query->tcp_figures || query->record_figures) && question->kind == SOCKET_TCP)
         request->idiag_ext = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_CONG - 1);
+    if (query->memory_figures || query->record_figures)
+        request->idiag_ext |= 1 << (INET_DIAG_SKMEMINFO - 1);
     /* A number that does not fit is an attribute; a kernel that does not know it must not take the
      * number's low bits for TCP. */
     if (question->protocol <= UINT8_MAX)

@@ -12,7 +12,8 @@ struct diag_query {
     enum address_family family; /* ADDRESS_NONE: both. Unix sockets have none, and come anyway */
     uint16_t local_port;        /* only this one, told by the kernel where it can; 0: any */
     bool tcp_figures;           /* fill in `tcp` */
-    bool record_figures;        /* ask for them, for the tape alone */
+    bool memory_figures;        /* fill in `memory` */
+    bool record_figures;        /* ask for both, for the tape alone */
 };
 
 #define SOCKET_KIND_BIT(kind) (UINT32_C(1) << (kind))

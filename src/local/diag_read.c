@@ -143,6 +143,31 @@ static int inet_figure(struct socket_entry *entry, struct socket_list *list,
     return 0;
 }
 
+/* Older kernels tell fewer of them. */
+static int memory_read(struct socket_entry *entry, struct socket_list *list,
+                       const struct attribute *attribute)
+{
+    uint32_t values[SK_MEMINFO_VARS] = {0};
+    struct socket_memory *memory = arena_take(&list->arena, sizeof(*memory));
+    if (!memory)
+        return -ENOMEM;
+    memcpy(values, attribute->bytes,
+           attribute->length < sizeof(values) ? attribute->length : sizeof(values));
+    *memory = (struct socket_memory){
+        .receive = values[SK_MEMINFO_RMEM_ALLOC],
+        .receive_limit = values[SK_MEMINFO_RCVBUF],
+        .send = values[SK_MEMINFO_WMEM_ALLOC],
+        .send_limit = values[SK_MEMINFO_SNDBUF],
+        .reserved = values[SK_MEMINFO_FWD_ALLOC],
+        .queued = values[SK_MEMINFO_WMEM_QUEUED],
+        .options = values[SK_MEMINFO_OPTMEM],
+        .unprocessed = values[SK_MEMINFO_BACKLOG],
+        .dropped = values[SK_MEMINFO_DROPS],
+    };
+    entry->memory = memory;
+    return 0;
+}
+
 /* An association of SCTP has states of its own (RFC 9260 section 4), which are told in the terms of
  * TCP's that come nearest. */
 static uint8_t association_state(uint8_t state)
@@ -177,7 +202,8 @@ static void inet_fill(struct socket_entry *entry, enum socket_kind kind,
     entry->remote = read_address(body->id.idiag_dst, ipv6);
     if (ipv6)
         socket_entry_unmap(entry);
-    entry->v6only = ipv6 && kind == SOCKET_RAW; /* whatever it says of itself: it hears of no IPv4 */
+    entry->v6only =
+        ipv6 && kind == SOCKET_RAW; /* whatever it says of itself: it hears of no IPv4 */
     entry->interface = body->id.idiag_if;
     entry->uid = body->idiag_uid;
     entry->receive_queue = body->idiag_rqueue;
@@ -188,8 +214,10 @@ static void inet_fill(struct socket_entry *entry, enum socket_kind kind,
 }
 
 static int inet_attributes(struct socket_entry *entry, const unsigned char *bytes, size_t length,
-                           bool with_figures, struct socket_list *list)
+                           const struct diag_query *query, struct socket_list *list)
 {
+    const bool with_figures = !query || query->tcp_figures;
+    const bool with_memory = !query || query->memory_figures;
     struct socket_tcp *figures = NULL;
     struct attribute attribute;
     bool association = false;
@@ -215,6 +243,10 @@ static int inet_attributes(struct socket_entry *entry, const unsigned char *byte
         case INET_DIAG_CONG:
             if (with_figures && (entry->kind == SOCKET_TCP))
                 code = inet_figure(entry, list, &figures, &attribute);
+            break;
+        case INET_DIAG_SKMEMINFO:
+            if (with_memory && !entry->memory)
+                code = memory_read(entry, list, &attribute);
             break;
         default:
             break;
@@ -242,8 +274,7 @@ static int inet_read(struct socket_entry *entry, const unsigned char *bytes, siz
     const size_t start = NLMSG_ALIGN(sizeof(body));
     int code = 0;
     if (length > start)
-        code = inet_attributes(entry, bytes + start, length - start, !query || query->tcp_figures,
-                               list);
+        code = inet_attributes(entry, bytes + start, length - start, query, list);
     /* TCP that is neither connected nor listening is told of as this, when SOCKET_BOUND is asked
      * for. */
     if (kind == SOCKET_TCP && entry->state == SOCKET_CLOSE)
@@ -273,15 +304,23 @@ static int unix_path(struct socket_entry *entry, const struct attribute *attribu
     return 0;
 }
 
+/* What takes room in the list's arena, if the socket is one that is wanted. */
+struct unix_more {
+    struct attribute name, memory;
+};
+
 static int unix_attributes(struct socket_entry *entry, const unsigned char *bytes, size_t length,
-                           struct attribute *ret_name)
+                           struct unix_more *ret_more)
 {
     struct unix_diag_rqlen queues;
     struct attribute attribute;
     for (size_t at = 0; attribute_next(bytes, length, &at, &attribute);)
         switch (attribute.type) {
         case UNIX_DIAG_NAME:
-            *ret_name = attribute;
+            ret_more->name = attribute;
+            break;
+        case UNIX_DIAG_MEMINFO:
+            ret_more->memory = attribute;
             break;
         case UNIX_DIAG_PEER:
             entry->peer_inode = attribute_u32(&attribute);
@@ -306,7 +345,7 @@ static int unix_attributes(struct socket_entry *entry, const unsigned char *byte
 }
 
 static int unix_read(struct socket_entry *entry, const unsigned char *bytes, size_t length,
-                     struct attribute *ret_name)
+                     struct unix_more *ret_more)
 {
     struct unix_diag_msg body;
     if (length < sizeof(body))
@@ -334,7 +373,7 @@ static int unix_read(struct socket_entry *entry, const unsigned char *bytes, siz
     entry->cookie = (uint64_t)body.udiag_cookie[1] << 32 | body.udiag_cookie[0];
     const size_t start = NLMSG_ALIGN(sizeof(body));
     const int code =
-        length > start ? unix_attributes(entry, bytes + start, length - start, ret_name) : 0;
+        length > start ? unix_attributes(entry, bytes + start, length - start, ret_more) : 0;
     return code != 0 ? code : 1;
 }
 
@@ -350,18 +389,20 @@ static int socket_read(const unsigned char *bytes, size_t length, enum socket_ki
                        const struct diag_query *query, uint32_t space, struct socket_list *list)
 {
     const bool is_unix = SOCKET_UNIX_KINDS & SOCKET_KIND_BIT(kind);
-    struct attribute name = {0};
+    struct unix_more more = {0};
     struct socket_entry *entry = socket_list_add(list);
     if (!entry)
         return -ENOMEM;
     entry->space = space;
-    int code = is_unix ? unix_read(entry, bytes, length, &name)
+    int code = is_unix ? unix_read(entry, bytes, length, &more)
                        : inet_read(entry, bytes, length, kind, query, list);
     if (code == 1)
         code = state_is_known(entry) ? 0 : -EBADMSG;
     const bool taken = code == 0 && diag_query_takes(query, entry);
-    if (taken && name.length > 0)
-        code = unix_path(entry, &name, list);
+    if (taken && more.name.length > 0)
+        code = unix_path(entry, &more.name, list);
+    if (taken && code == 0 && more.memory.bytes && (!query || query->memory_figures))
+        code = memory_read(entry, list, &more.memory);
     if (!taken || code != 0)
         list->count--;
     return code;

@@ -63,6 +63,17 @@ struct socket_tcp {
     uint64_t last_sent_ms, last_received_ms; /* ago */
 };
 
+/* What its buffers hold of the machine's memory, only when it is asked for (-m): what the kernel
+ * calls SK_MEMINFO. In bytes, with what the kernel needs for itself, unlike the queues. */
+struct socket_memory {
+    uint32_t receive, receive_limit, send, send_limit;
+    uint32_t reserved;    /* for what is still to come */
+    uint32_t queued;      /* to be sent */
+    uint32_t options;     /* of the socket, such as filters */
+    uint32_t unprocessed; /* came while its process was inside the kernel */
+    uint32_t dropped;     /* packets, for want of room or because they were broken */
+};
+
 /* Two cache lines of 64 bytes: a machine may have hundreds of thousands. */
 struct socket_entry {
     uint128_t local, remote; /* addresses' values (net/address.h) */
@@ -89,7 +100,8 @@ struct socket_entry {
     uint64_t cgroup;  /* identity of its control group; 0: not known */
     const char *path; /* of a Unix socket, in the list's arena; "@name" is abstract; NULL: none.
                          Any bytes but NUL, in whose place "@" stands: escape it */
-    const struct socket_tcp *tcp; /* in the list's arena; NULL: not asked for, or none */
+    const struct socket_tcp *tcp;       /* in the list's arena; NULL: not asked for, or none */
+    const struct socket_memory *memory; /* the same */
 };
 
 /* The addresses with their family and scope. */

@@ -17,7 +17,7 @@ from porthole import PROGRAM
 from sockets import listen, port_of
 from talk_run import own_network
 from terminal import Terminal
-from test_sockets import LISTENER, ROOT, Sockets, inode
+from test_sockets import LISTENER, ROOT, Sockets, bind, inode
 
 
 def setUpModule():
@@ -90,6 +90,39 @@ class Csv(Sockets):
         rows = {row["inode"]: row["reached_by"] for row in self.rows_of("-A", "all", "pid", str(os.getpid()))}
         self.assertEqual(rows[str(inode(made))], "this machine")
         self.assertEqual(rows[str(inode(one))], "")
+
+
+class Memory(Sockets):
+    def test_drops_and_buffers(self):
+        made = self.keep(bind(socket.SOCK_DGRAM, "127.0.0.1"))
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        limit = made.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        sender = self.keep(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        words = ["-u", "port", str(port_of(made))]
+        (memory,) = [record["memory"] for record in self.json("-m", *words)]
+        self.assertEqual((memory["receive_bytes"], memory["dropped"]), (0, 0))
+        self.assertIn("dropped 0\n", self.sockets("-m", *words))
+        for _ in range(50):
+            sender.sendto(bytes(1000), made.getsockname())
+        (memory,) = [record["memory"] for record in self.json("-m", *words)]
+        self.assertEqual(memory["receive_limit_bytes"], limit)
+        self.assertGreater(memory["receive_bytes"], 1000)
+        self.assertTrue(0 < memory["dropped"] < 50)
+        told = rf"\n    receive buffer {memory['receive_bytes']:,} of {limit:,} bytes, .* dropped {memory['dropped']}\n"
+        for option in ("-m", "-v"):
+            self.assertRegex(self.sockets(option, *words), told)
+        self.assertEqual(len(self.sockets("-mO", *words).splitlines()), 2)
+        for option in ("-i", "-e"):
+            self.assertNotIn("dropped", self.sockets(option, *words))
+            self.assertTrue(all("memory" not in record for record in self.json(option, *words)))
+
+    def test_every_kind(self):
+        listener = self.keep(listen("127.0.0.1"))
+        one, other = map(self.keep, socket.socketpair())
+        other.send(bytes(10000))
+        self.assertIn("memory", self.record(listener, "-m"))
+        self.assertGreater(self.record(other, "-mx")["memory"]["send_bytes"], 10000)
+        self.assertEqual(self.record(one, "-mx")["memory"]["dropped"], 0)
 
 
 class Summary(Sockets):

@@ -231,6 +231,48 @@ static void put_unix(struct messages *messages, uint8_t type, uint8_t state, uin
     messages_start(messages, SOCK_DIAG_BY_FAMILY, NLM_F_MULTI, &body, sizeof(body));
 }
 
+static void memory_comes_when_it_is_asked_for(void **state)
+{
+    (void)state;
+    static const uint32_t values[SK_MEMINFO_VARS] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    const struct inet_diag_msg body = inet_body(SOCKET_CLOSE, "192.0.2.1", 53, "0.0.0.0", 0);
+    struct messages inet = {0}, local = {0};
+    messages_inet(&inet, &body);
+    messages_attribute(&inet, INET_DIAG_SKMEMINFO, values, sizeof(values));
+    messages_inet(&inet, &body); /* an older kernel knows no drops */
+    messages_attribute(&inet, INET_DIAG_SKMEMINFO, values, sizeof(values) - sizeof(values[0]));
+    put_unix(&local, SOCK_DGRAM, SOCKET_CLOSE, 5);
+    messages_attribute(&local, UNIX_DIAG_MEMINFO, values, sizeof(values));
+    struct diag_query query = {.kinds = UINT32_MAX, .states = SOCKET_EVERY_STATE};
+    struct socket_list list;
+    struct diag_progress progress;
+    socket_list_init(&list);
+    for (unsigned asked = 0; asked < 2; asked++) {
+        query.memory_figures = asked;
+        socket_list_clear(&list);
+        assert_int_equal(read_messages(&inet, SOCKET_UDP, &query, &list, &progress), 0);
+        assert_int_equal(read_messages(&local, SOCKET_UNIX_STREAM, &query, &list, &progress), 0);
+        assert_int_equal(list.count, 3);
+        for (unsigned i = 0; i < 3; i++) {
+            const struct socket_memory *memory = list.entries[i].memory;
+            assert_null(list.entries[i].tcp);
+            assert_int_equal(memory != NULL, asked);
+            if (!asked)
+                continue;
+            assert_int_equal(memory->receive, 1);
+            assert_int_equal(memory->receive_limit, 2);
+            assert_int_equal(memory->send, 3);
+            assert_int_equal(memory->send_limit, 4);
+            assert_int_equal(memory->reserved, 5);
+            assert_int_equal(memory->queued, 6);
+            assert_int_equal(memory->options, 7);
+            assert_int_equal(memory->unprocessed, 8);
+            assert_int_equal(memory->dropped, i == 1 ? 0 : 9);
+        }
+    }
+    socket_list_release(&list);
+}
+
 static void unix_sockets_have_names(void **state)
 {
     (void)state;
@@ -497,6 +539,7 @@ int main(void)
         cmocka_unit_test(raw_ipv6_sockets_take_no_ipv4),
         cmocka_unit_test(link_local_addresses_have_a_scope),
         cmocka_unit_test(figures_come_when_they_are_asked_for),
+        cmocka_unit_test(memory_comes_when_it_is_asked_for),
         cmocka_unit_test(unix_sockets_have_names),
         cmocka_unit_test(sctp_is_told_in_the_terms_of_tcp),
         cmocka_unit_test(only_what_is_asked_for_is_taken),

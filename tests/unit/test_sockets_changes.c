@@ -264,7 +264,12 @@ static void what_went_takes_its_texts_along(void **state)
     struct socket_tcp *tcp = arena_take(&look.list.arena, sizeof(*tcp));
     assert_non_null(tcp);
     *tcp = (struct socket_tcp){.congestion = "cubic", .mss = 1460};
-    add(&look, connection(SOCKET_ESTABLISHED, 2))->tcp = tcp;
+    struct socket_memory *memory = arena_take(&look.list.arena, sizeof(*memory));
+    assert_non_null(memory);
+    memory->dropped = 33;
+    entry = add(&look, connection(SOCKET_ESTABLISHED, 2));
+    entry->tcp = tcp;
+    entry->memory = memory;
     look_next(scene, look, 10, KEEP);
     for (uint64_t time = 20; time <= 30; time += 10) {
         look_next(scene, empty_look(), time, KEEP);
@@ -274,6 +279,8 @@ static void what_went_takes_its_texts_along(void **state)
         assert_non_null(entries[1].tcp);
         assert_string_equal(entries[1].tcp->congestion, "cubic");
         assert_int_equal(entries[1].tcp->mss, 1460);
+        assert_non_null(entries[1].memory);
+        assert_int_equal(entries[1].memory->dropped, 33);
     }
 }
 
