@@ -780,7 +780,7 @@ class Output(Sockets):
         cookies = [[record["cookie"] for record in said] for said in (flowing, gathered)]
         self.assertGreaterEqual(len(cookies[0]), 4)
         self.assertEqual(*map(sorted, cookies))
-        lines = [self.sockets("-nH", *words), self.sockets("-nHm", "--sort", "port", *words)]
+        lines = [self.sockets("-nHm", *words), self.sockets("-nHm", "--sort", "port", *words)]
         self.assertEqual(*(sorted(line.split() for line in text.splitlines()) for text in lines))
 
     def test_a_terminal(self):
