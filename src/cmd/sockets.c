@@ -91,8 +91,11 @@ static void show_begin(struct run *run)
 {
     if (run->options.csv && !run->options.no_header)
         sockets_add_csv_header(&run->output.pending);
-    else if (!run->options.json && !run->options.csv)
-        sockets_table_begin(&run->table, &run->output, &run->sockets);
+    if (run->options.json || run->options.csv)
+        return;
+    sockets_table_begin(&run->table, &run->output, &run->sockets);
+    run->table.users = run->users; /* those that were recorded */
+    run->users = (struct sockets_users){0};
 }
 
 static int show_end(struct run *run)
@@ -261,17 +264,20 @@ static int list(struct run *run, struct error *error)
 {
     struct sockets *sockets = &run->sockets;
     const bool flows = can_flow(run);
+    int failed = 0;
     run->wall = clock_wall();
     if (diag_tape_is_read(sockets->tape)) {
         run->wall = diag_tape_time(sockets->tape);
         sockets->every_space = diag_tape_space_count(sockets->tape) > 1;
+        failed = sockets_tape_find_users(sockets->tape, &run->users, error);
     }
     if (flows) {
         sockets->show = show_some;
         sockets->user = run;
         show_begin(run);
     }
-    int failed = sockets_gather(sockets, error);
+    if (!failed)
+        failed = sockets_gather(sockets, error);
     if (!failed && flows)
         failed = show_end(run);
     else if (!failed && !run->tells_port)

@@ -129,7 +129,7 @@ static int record(struct sockets *sockets, const struct socket_entry *entry, boo
                   struct error *error)
 {
     *ret_asked = diag_query_takes(&sockets->query, entry);
-    return wants_owners(sockets) ? sockets_tape_note(sockets, entry, error) : 0;
+    return sockets_tape_note(sockets, entry, wants_owners(sockets), error);
 }
 
 /* Keeps of those that came since the last call the ones that will be shown. */
@@ -207,8 +207,8 @@ static uint32_t *list_inodes(const struct socket_list *list, size_t *ret_count)
 /* Inodes are the machine's, whatever namespace a socket is in. */
 static int find_owners(struct sockets *sockets, struct error *error)
 {
-    struct sockets_inodes noted = sockets->noted;
-    sockets->noted = (struct sockets_inodes){0};
+    const struct sockets_numbers noted = sockets->noted.inodes;
+    sockets->noted.inodes = (struct sockets_numbers){0};
     uint32_t *inodes = noted.items;
     size_t count = noted.count;
     if (!inodes)
@@ -375,7 +375,8 @@ void sockets_release(struct sockets *sockets)
     names_close(sockets->names);
     free(sockets->spaces);
     free(sockets->order);
-    free(sockets->noted.items);
+    free(sockets->noted.inodes.items);
+    free(sockets->noted.users.items);
     if (sockets->has_owners)
         owners_release(&sockets->owners);
     socket_list_release(&sockets->list);

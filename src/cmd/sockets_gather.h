@@ -16,7 +16,7 @@ struct sockets_space {
     struct exposure_map *map; /* NULL: not told, or not recorded */
 };
 
-struct sockets_inodes {
+struct sockets_numbers {
     uint32_t *items;
     size_t count, capacity;
 };
@@ -59,7 +59,9 @@ struct sockets {
     uint32_t viewer;     /* the effective user who looked */
     struct names *names; /* of peers; NULL: not asked for */
 
-    struct sockets_inodes noted; /* of all sockets, when they are recorded */
+    struct {
+        struct sockets_numbers inodes, users;
+    } noted; /* of all sockets, when they are recorded */
 
     size_t checked; /* of the list: these are taken already */
     bool incomplete;

@@ -4,8 +4,11 @@
 #include "local/tape_owners.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define SOCKETS_USERS 4096 /* of which a recording has the names */
 
 /* ---- recording ---- */
 
@@ -36,23 +39,52 @@ void sockets_tape_put_map(const struct sockets *sockets, uint32_t space)
     buffer_release(&record);
 }
 
-int sockets_tape_note(struct sockets *sockets, const struct socket_entry *entry,
+static int add_number(struct sockets_numbers *numbers, uint32_t number)
+{
+    if (numbers->count == numbers->capacity) {
+        const size_t capacity = numbers->capacity ? numbers->capacity * 2 : 64;
+        uint32_t *items = reallocarray(numbers->items, capacity, sizeof(*items));
+        if (!items)
+            return -ENOMEM;
+        numbers->items = items;
+        numbers->capacity = capacity;
+    }
+    numbers->items[numbers->count++] = number;
+    return 0;
+}
+
+/* There are few, and mostly it is the last one again. */
+static int add_user(struct sockets_numbers *users, uint32_t uid)
+{
+    for (size_t i = users->count; i-- > 0;)
+        if (users->items[i] == uid)
+            return 0;
+    return users->count < SOCKETS_USERS ? add_number(users, uid) : 0;
+}
+
+int sockets_tape_note(struct sockets *sockets, const struct socket_entry *entry, bool holders,
                       struct error *error)
 {
-    struct sockets_inodes *noted = &sockets->noted;
-    if (noted->capacity - noted->count < 2) {
-        const size_t capacity = noted->capacity ? noted->capacity * 2 : 1024;
-        uint32_t *items = reallocarray(noted->items, capacity, sizeof(*items));
-        if (!items)
-            return error_set(error, ENOMEM, "no memory for the processes of sockets");
-        noted->items = items;
-        noted->capacity = capacity;
-    }
-    if (entry->inode)
-        noted->items[noted->count++] = entry->inode;
-    if (entry->peer_inode)
-        noted->items[noted->count++] = entry->peer_inode;
-    return 0;
+    struct sockets_numbers *inodes = &sockets->noted.inodes;
+    int failed = entry->inode ? add_user(&sockets->noted.users, entry->uid) : 0;
+    if (!failed && holders && entry->inode)
+        failed = add_number(inodes, entry->inode);
+    if (!failed && holders && entry->peer_inode)
+        failed = add_number(inodes, entry->peer_inode);
+    return failed ? error_set(error, ENOMEM, "no memory for the processes of sockets") : 0;
+}
+
+static void put_user(const struct sockets *sockets, uint32_t uid)
+{
+    const struct passwd *entry = getpwuid(uid);
+    struct buffer record = {0};
+    if (!entry)
+        return;
+    buffer_add(&record, &uid, sizeof(uid));
+    buffer_add(&record, entry->pw_name, strlen(entry->pw_name) + 1);
+    if (!record.failed)
+        diag_tape_put(sockets->tape, TAPE_USER, record.data, record.length);
+    buffer_release(&record);
 }
 
 void sockets_tape_put_rest(const struct sockets *sockets)
@@ -62,6 +94,8 @@ void sockets_tape_put_rest(const struct sockets *sockets)
                                          sockets->every_space ? sockets->unseen_spaces : 0,
                                      .uid = sockets->viewer,
                                      .processes = sockets->has_owners};
+    for (size_t i = 0; i < sockets->noted.users.count; i++)
+        put_user(sockets, sockets->noted.users.items[i]);
     if (sockets->has_owners)
         diag_tape_put_owners(sockets->tape, &sockets->owners);
     diag_tape_put_sight(sockets->tape, &sight);
@@ -111,6 +145,34 @@ int sockets_tape_begin(struct sockets *sockets, struct error *error)
         sockets->space_capacity = count;
     if (!sockets->spaces || take_maps(sockets) != 0)
         return error_set(error, ENOMEM, "no memory for network namespaces");
+    return 0;
+}
+
+/* Returns 0, -EBADMSG or -ENOMEM. */
+static int take_user(struct sockets_users *users, const char *bytes, size_t length)
+{
+    uint32_t uid;
+    if (length <= sizeof(uid) + 1 || bytes[sizeof(uid)] == '\0' ||
+        !memchr(bytes + sizeof(uid), '\0', length - sizeof(uid)))
+        return -EBADMSG;
+    memcpy(&uid, bytes, sizeof(uid));
+    return users->count < SOCKETS_USERS ? sockets_users_learn(users, uid, bytes + sizeof(uid)) : 0;
+}
+
+int sockets_tape_find_users(struct diag_tape *tape, struct sockets_users *users,
+                            struct error *error)
+{
+    uint32_t type = 0;
+    const char *bytes = NULL;
+    size_t length = 0;
+    users->recorded = true;
+    for (size_t at = 0; diag_tape_next(tape, &at, &type, &bytes, &length);) {
+        const int failed = type == TAPE_USER ? take_user(users, bytes, length) : 0;
+        if (failed == -ENOMEM)
+            return error_set(error, ENOMEM, "no memory for the names of users");
+        if (failed)
+            diag_tape_set_damaged(tape);
+    }
     return 0;
 }
 

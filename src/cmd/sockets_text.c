@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "net/service.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -32,11 +33,9 @@ void sockets_users_release(struct sockets_users *users)
     *users = (struct sockets_users){0};
 }
 
-const char *sockets_user(struct sockets_users *users, uint32_t uid)
+/* NULL without memory. */
+static struct sockets_user *add_user(struct sockets_users *users, uint32_t uid)
 {
-    for (size_t i = users->count; i-- > 0;)
-        if (users->items[i].uid == uid)
-            return users->items[i].name;
     if (users->count == users->capacity) {
         const size_t capacity = users->capacity ? users->capacity * 2 : 16;
         struct sockets_user *items = reallocarray(users->items, capacity, sizeof(*items));
@@ -46,8 +45,28 @@ const char *sockets_user(struct sockets_users *users, uint32_t uid)
         users->capacity = capacity;
     }
     struct sockets_user *user = &users->items[users->count++];
-    const struct passwd *entry = getpwuid(uid);
     user->uid = uid;
+    return user;
+}
+
+int sockets_users_learn(struct sockets_users *users, uint32_t uid, const char *name)
+{
+    struct sockets_user *user = add_user(users, uid);
+    if (!user)
+        return -ENOMEM;
+    snprintf(user->name, sizeof(user->name), "%s", name);
+    return 0;
+}
+
+const char *sockets_user(struct sockets_users *users, uint32_t uid)
+{
+    for (size_t i = users->count; i-- > 0;)
+        if (users->items[i].uid == uid)
+            return users->items[i].name;
+    struct sockets_user *user = add_user(users, uid);
+    if (!user)
+        return NULL;
+    const struct passwd *entry = users->recorded ? NULL : getpwuid(uid);
     if (entry)
         snprintf(user->name, sizeof(user->name), "%s", entry->pw_name);
     else

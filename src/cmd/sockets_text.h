@@ -9,8 +9,11 @@
 struct sockets_users {
     struct sockets_user *items;
     size_t count, capacity;
+    bool recorded; /* on another machine, whose users ours are not: no other names are looked up */
 };
 
+/* Tells a name that was recorded. Returns 0 or -ENOMEM. */
+int sockets_users_learn(struct sockets_users *users, uint32_t uid, const char *name);
 void sockets_users_release(struct sockets_users *users);
 /* The name of a user, or the number; NULL without memory. */
 const char *sockets_user(struct sockets_users *users, uint32_t uid);

@@ -23,6 +23,7 @@ enum tape_record {
     TAPE_PROCESS,    /* struct taped_process, and texts that end with NUL */
     TAPE_HOLDERS,    /* any number of struct taped_holder */
     TAPE_SIGHT,      /* struct tape_sight; after the processes, which count only with it */
+    TAPE_USER,       /* uid (32 bits), and the name, which ends with NUL */
 };
 
 struct tape_question {

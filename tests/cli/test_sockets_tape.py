@@ -19,9 +19,9 @@ from talk_run import own_network
 from test_sockets import LISTENER, NOBODY, ROOT, Sockets, bind
 
 HEADER = 31  # bytes
-END, PROCESS, HOLDERS, SIGHT = 0, 8, 9, 10
+END, INTERFACES, PROCESS, HOLDERS, SIGHT, USER = 0, 7, 8, 9, 10, 11
 # Records that the first recordings did not have.
-NEWER = (7, PROCESS, HOLDERS, SIGHT)
+NEWER = (INTERFACES, PROCESS, HOLDERS, SIGHT, USER)
 
 
 def setUpModule():
@@ -43,10 +43,11 @@ class Tape(Sockets):
         super().setUp()
         self.file = self.keep(tempfile.TemporaryDirectory(prefix="porthole-")) + "/tape"
 
-    def rewrite(self, keep):
-        """Leaves out the records of which keep(type) is false."""
+    def rewrite(self, keep, add=b""):
+        """Leaves out the records of which keep(type) is false, and adds others at the beginning."""
         header, found = taped(self.file)
-        pathlib.Path(self.file).write_bytes(header + b"".join(b for kind, b in found if keep(kind)))
+        kept = (whole for kind, whole in found if keep(kind))
+        pathlib.Path(self.file).write_bytes(header + add + b"".join(kept))
 
     def replay(self, *words, **others):
         return self.sockets("--replay", self.file, *words, **others)
@@ -118,8 +119,29 @@ class Replay(Tape):
         made.listen()
         self.sockets("--record", self.file)
         self.assertRegex(self.replay("dev", "lo"), rf"0\.0\.0\.0%lo:{port_of(made)} .*loopback only")
-        self.rewrite(lambda kind: kind != 7)
+        self.rewrite(lambda kind: kind != INTERFACES)
         self.assertRegex(self.replay(), rf"0\.0\.0\.0%1:{port_of(made)} ")
+
+    def test_users(self):
+        """They are those of the other machine."""
+        listener = self.keep(listen("127.0.0.1"))
+        self.sockets("--record", self.file)
+        live = self.json("port", port_of(listener))[0]["user"]
+
+        def user():
+            return self.json("--replay", self.file, "port", port_of(listener))[0]["user"]
+
+        self.assertEqual(user(), live)
+        name = struct.pack("=I", os.getuid()) + b"over\x1b[1mthere\0"
+        self.rewrite(lambda kind: kind != USER, struct.pack("=II", USER, len(name)) + name)
+        self.assertEqual(user(), "over\x1b[1mthere")
+        self.assertIn("made by user over\\x1b[1mthere (", self.replay("-v"))
+        self.rewrite(lambda kind: kind != USER)
+        self.assertEqual(user(), str(os.getuid()))
+        for fault in (b"", b"abcd", b"abcd\0", b"abcdno-end"):
+            self.rewrite(lambda kind: kind != USER, struct.pack("=II", USER, len(fault)) + fault)
+            (line,) = self.said("-a", status=1)
+            self.assertIn("is damaged", line)
 
     def test_every_namespace(self):
         if not ROOT:
