@@ -13,20 +13,22 @@ struct filter;
  * first: or (|, ||), and (&, &&, or nothing at all in between), not (!), parentheses, and
  *
  *   state NAME         a state or several ("listen,established"), or a group as ss has them: all,
- *                      connected, synchronized, bucket, big; alone, the name is enough. In "state A
- *                      state B exclude C" the names make one set
+ *                      connected, synchronized, bucket, big; alone, the name is enough. In "state
+ *                      A state B exclude C" the names make one set
  *   listening          waits for whoever comes: also a UDP socket without a peer
  *   port P, sport P, dport P
- *                      "22", ":22", "ssh", "8000-8010", "80,443"; or after one of the operators =
- * ==
- *                      != < > <= >= eq ne lt gt le ge. Of either side, the own or the other one
+ *                      "22", ":22", "ssh", "8000-8010", "80,443"; or after one of the operators
+ *                      = == != < > <= >= eq ne lt gt le ge. Of either side, the own or the other
  *   host H, src H (local), dst H (peer, remote)
- *                      "10.0.0.0/8", "10/8", "[::1]:80", "127.0.0.1:http", ":22", "*:22",
- * "inet6:*"; src takes a Unix socket's path, too. Hosts' names are not looked up pid N, inode N
- * also "100-200", and after an operator process NAME, unit NAME, container NAME, path NAME, dev
- * NAME with * and ?; after = or != user NAME, fwmark VALUE[/MASK], cgroup PATH tcp, udp, unix, …;
- * ipv4, ipv6 (the socket's, as with ss's -4) loopback, everywhere, exposed (waits, and can be
- * reached from outside), autobound
+ *                      "10.0.0.0/8", "10/8", "[::1]:80", "127.0.0.1:http", ":22", "*:22", "any",
+ *                      "inet6:*"; src takes a Unix socket's path, too. Hosts' names are not
+ *                      looked up
+ *   pid N, inode N     also "100-200", and after an operator
+ *   process NAME, unit NAME, container NAME, path NAME, dev NAME
+ *                      with * and ?; after = or !=
+ *   user NAME, fwmark VALUE[/MASK], cgroup PATH
+ *   tcp, udp, unix, …; ipv4, ipv6 (the socket's, as with ss's -4)
+ *   loopback, everywhere, exposed (waits, and can be reached from outside), autobound
  *
  * What stands between quotation marks is one word. Returns 0 (with NULL when there are only
  * blanks), or -EINVAL with an error that has the column, or -ENOMEM. */
