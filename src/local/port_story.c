@@ -14,18 +14,10 @@ struct telling {
     const struct exposure_map *map;
     struct port_story *story;
     size_t capacity;    /* of uses */
+    size_t holding;     /* of uses: so many, the first ones, hold an address, by their places */
     uint32_t *plain;    /* inodes of TCP's sockets that have the port, sorted */
     size_t plain_count; /* of them */
 };
-
-const char *port_role_name(enum port_role role)
-{
-    static const char *const names[PORT_ROLES] = {
-        [PORT_LISTENS] = "listens", [PORT_BOUND] = "bound",         [PORT_CONNECTED] = "connected",
-        [PORT_ENDING] = "ending",   [PORT_TIME_WAIT] = "time-wait",
-    };
-    return (unsigned)role < PORT_ROLES ? names[role] : "?";
-}
 
 static bool has_port(const struct telling *telling, const struct socket_entry *entry)
 {
@@ -63,6 +55,70 @@ static bool holds_address(enum port_role role)
 
 /* ---- uses ---- */
 
+/* What the sockets of one use have in common, in the order of the uses. Those that hold an address
+ * differ by it, and by what else lets them hold the same port at once. */
+struct place {
+    uint32_t space;
+    enum socket_kind kind;
+    enum port_role role;
+    enum address_family family;
+    uint128_t local;
+    bool dual;
+    uint32_t interface; /* last, so that those at one address stand side by side */
+};
+
+static int compare_numbers(uint128_t one, uint128_t other)
+{
+    return (one > other) - (one < other);
+}
+
+static int compare_places(const struct place *one, const struct place *other)
+{
+    int order = compare_numbers(one->space, other->space);
+    if (order == 0)
+        order = compare_numbers(one->kind, other->kind);
+    if (order == 0)
+        order = compare_numbers(one->role, other->role);
+    if (order == 0)
+        order = compare_numbers(one->family, other->family);
+    if (order == 0)
+        order = compare_numbers(one->local, other->local);
+    if (order == 0)
+        order = compare_numbers(one->dual, other->dual);
+    return order != 0 ? order : compare_numbers(one->interface, other->interface);
+}
+
+static bool is_dual(const struct socket_entry *entry)
+{
+    return entry->family == ADDRESS_IPV6 && !entry->v6only && entry->local == 0;
+}
+
+static struct place place_of(const struct socket_entry *entry, enum port_role role)
+{
+    struct place place = {.space = entry->space, .kind = entry->kind, .role = role};
+    if (holds_address(role)) {
+        const struct address local = socket_local(entry);
+        place.family = local.family;
+        place.local = local.value;
+        place.dual = is_dual(entry);
+        place.interface = entry->interface;
+    }
+    return place;
+}
+
+static struct place place_of_use(const struct port_use *use)
+{
+    const bool holds = holds_address(use->role);
+    return (struct place){.space = use->space,
+                          .kind = use->kind,
+                          .role = use->role,
+                          .family = holds ? use->local.family : ADDRESS_NONE,
+                          .local = holds ? use->local.value : 0,
+                          .dual = use->dual,
+                          .interface = use->interface};
+}
+
+/* NULL without memory. */
 static struct port_use *add_use(struct telling *telling, const struct socket_entry *entry,
                                 enum port_role role)
 {
@@ -84,56 +140,68 @@ static struct port_use *add_use(struct telling *telling, const struct socket_ent
     if (!holds_address(role))
         return use;
     use->interface = entry->interface;
-    use->dual = entry->family == ADDRESS_IPV6 && !entry->v6only && use->local.value == 0;
+    use->dual = is_dual(entry);
     if (entry->space == 0)
         use->exposure = exposure_of(telling->map, entry, use->interface_name);
     return use;
 }
 
-static bool belongs_to(const struct socket_entry *entry, enum port_role role,
-                       const struct port_use *use)
+/* The first of the uses that hold an address which does not come before the place. */
+static size_t find_place(const struct telling *telling, const struct place *place)
 {
-    if (use->role != role || use->kind != entry->kind || use->space != entry->space)
-        return false;
-    if (!holds_address(role))
-        return true;
-    const struct address local = socket_local(entry);
-    const bool dual = entry->family == ADDRESS_IPV6 && !entry->v6only && local.value == 0;
-    return use->interface == entry->interface && use->dual == dual &&
-           address_equal(&use->local, &local);
+    size_t first = 0, end = telling->holding;
+    while (first < end) {
+        const size_t middle = first + (end - first) / 2;
+        const struct place found = place_of_use(&telling->story->uses[middle]);
+        if (compare_places(&found, place) < 0)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first;
 }
 
-/* The use that the socket is one of. NULL without memory. */
-static struct port_use *use_of(struct telling *telling, const struct socket_entry *entry,
-                               enum port_role role)
+/* A use that is there, by whichever interface, the lowest first. NULL: none. */
+static struct port_use *use_at(const struct telling *telling, struct place place, bool any)
 {
-    for (size_t i = 0; i < telling->story->use_count; i++) {
-        struct port_use *use = &telling->story->uses[i];
-        if (!belongs_to(entry, role, use))
-            continue;
-        const struct address local = socket_local(entry);
-        use->any_local = use->any_local || !address_equal(&use->local, &local);
-        return use;
-    }
-    return add_use(telling, entry, role);
+    const size_t at = find_place(telling, &place);
+    if (at == telling->holding)
+        return NULL;
+    struct port_use *use = &telling->story->uses[at];
+    const struct place found = place_of_use(use);
+    if (any)
+        place.interface = found.interface;
+    return compare_places(&found, &place) == 0 ? use : NULL;
 }
 
-/* The listening socket that the connection came in by: one at its address, or else at all of them.
- */
-static struct port_use *listener_of(struct telling *telling, const struct socket_entry *entry)
+/* The listening socket that the connection came in by, as the kernel would choose it: one at its
+ * address, or else at all of them. Where no interface fits, what was bound has changed since. */
+static struct port_use *listener_of(const struct telling *telling, const struct socket_entry *entry)
 {
-    struct port_use *wildcard = NULL;
     const struct address local = socket_local(entry);
-    for (size_t i = 0; i < telling->story->use_count; i++) {
-        struct port_use *use = &telling->story->uses[i];
-        if (use->role != PORT_LISTENS || use->kind != entry->kind || use->space != entry->space)
-            continue;
-        if (use->local.value == local.value && use->local.family == local.family)
-            return use;
-        if (use->local.value == 0 && (use->local.family == local.family || use->dual))
-            wildcard = use;
-    }
-    return wildcard;
+    const struct {
+        enum address_family family;
+        uint128_t value;
+        bool dual;
+    } ways[] = {
+        {local.family, local.value, false}, {local.family, 0, false}, {ADDRESS_IPV6, 0, true}};
+    for (int any = 0; any < 2; any++)
+        for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+            struct place place = {.space = entry->space,
+                                  .kind = entry->kind,
+                                  .role = PORT_LISTENS,
+                                  .family = ways[i].family,
+                                  .local = ways[i].value,
+                                  .dual = ways[i].dual,
+                                  .interface = any ? 0 : entry->interface};
+            struct port_use *use = use_at(telling, place, any);
+            place.interface = 0;
+            if (!use && !any)
+                use = use_at(telling, place, false);
+            if (use)
+                return use;
+        }
+    return NULL;
 }
 
 /* ---- who holds them ---- */
@@ -310,9 +378,9 @@ static void mark_multipath(struct telling *telling)
             !is_told_as_plain(telling, &plain))
             continue;
         plain.kind = SOCKET_TCP;
-        for (size_t j = 0; j < telling->story->use_count; j++)
-            telling->story->uses[j].multipath |=
-                belongs_to(&plain, PORT_LISTENS, &telling->story->uses[j]);
+        struct port_use *use = use_at(telling, place_of(&plain, PORT_LISTENS), false);
+        if (use)
+            use->multipath = true;
     }
 }
 
@@ -321,44 +389,93 @@ static void mark_multipath(struct telling *telling)
 /* Which use each socket belongs to. */
 struct assignment {
     const struct socket_entry *entry;
-    size_t use;
+    enum port_role role;
     bool holds; /* it is one of the use's sockets, not a connection that came in by it */
+    size_t use;
 };
 
-static int assign(struct telling *telling, const struct socket_entry *entry,
-                  struct assignment *ret_assignment)
+static int compare_assignments(const void *one, const void *other)
 {
-    const enum port_role role = role_of(entry);
-    struct port_use *use = holds_address(role) ? NULL : listener_of(telling, entry);
-    const bool holds = !use;
-    if (!use)
-        use = use_of(telling, entry, role);
-    if (!use)
-        return -ENOMEM;
-    use->sockets += holds;
-    if (!holds_address(role))
-        count_connection(use, entry);
-    *ret_assignment = (struct assignment){
-        .entry = entry, .use = (size_t)(use - telling->story->uses), .holds = holds};
+    const struct assignment *left = one, *right = other;
+    const struct place place = place_of(left->entry, left->role),
+                       next = place_of(right->entry, right->role);
+    const int order = compare_places(&place, &next);
+    return order != 0 ? order : (left->entry > right->entry) - (left->entry < right->entry);
+}
+
+/* Sorted by their uses, so that each use looks only at its own. */
+static int compare_assigned(const void *one, const void *other)
+{
+    const struct assignment *left = one, *right = other;
+    if (left->use != right->use)
+        return left->use < right->use ? -1 : 1;
+    return (left->entry > right->entry) - (left->entry < right->entry);
+}
+
+/* Makes uses of these, each of the sockets at one place. */
+static int group(struct telling *telling, struct assignment *assignments, size_t count)
+{
+    struct port_use *use = NULL;
+    if (count > 0)
+        qsort(assignments, count, sizeof(*assignments), compare_assignments);
+    for (size_t i = 0; i < count; i++) {
+        struct assignment *assignment = &assignments[i];
+        const struct place place = place_of(assignment->entry, assignment->role);
+        const struct place last = use ? place_of_use(use) : (struct place){0};
+        if (!use || compare_places(&last, &place) != 0)
+            use = add_use(telling, assignment->entry, assignment->role);
+        if (!use)
+            return -ENOMEM;
+        const struct address local = socket_local(assignment->entry);
+        use->any_local = use->any_local || !address_equal(&use->local, &local);
+        use->sockets++;
+        if (!holds_address(assignment->role))
+            count_connection(use, assignment->entry);
+        assignment->holds = true;
+        assignment->use = (size_t)(use - telling->story->uses);
+    }
     return 0;
+}
+
+/* Those of the sockets that hold the port at an address, or the others. Returns how many. */
+static size_t collect(const struct telling *telling, bool holding, struct assignment *assignments)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < telling->list->count; i++) {
+        const struct socket_entry *entry = &telling->list->entries[i];
+        const enum port_role role = role_of(entry);
+        if (has_port(telling, entry) && holds_address(role) == holding &&
+            !is_told_as_plain(telling, entry))
+            assignments[count++] = (struct assignment){.entry = entry, .role = role};
+    }
+    return count;
 }
 
 /* Those that hold the port at an address come first, so that connections find them. */
 static int assign_all(struct telling *telling, struct assignment *assignments, size_t *ret_count)
 {
-    size_t count = 0;
-    for (int connections = 0; connections < 2; connections++)
-        for (size_t i = 0; i < telling->list->count; i++) {
-            const struct socket_entry *entry = &telling->list->entries[i];
-            if (!has_port(telling, entry) || holds_address(role_of(entry)) == connections ||
-                is_told_as_plain(telling, entry))
-                continue;
-            const int code = assign(telling, entry, &assignments[count++]);
-            if (code != 0)
-                return code;
+    const size_t holding = collect(telling, true, assignments);
+    int code = group(telling, assignments, holding);
+    if (code != 0)
+        return code;
+    telling->holding = telling->story->use_count;
+    struct assignment *connections = assignments + holding;
+    const size_t count = collect(telling, false, connections);
+    size_t alone = 0; /* these come to stand before the others */
+    for (size_t i = 0; i < count; i++) {
+        struct assignment connection = connections[i];
+        struct port_use *use = listener_of(telling, connection.entry);
+        if (use) {
+            count_connection(use, connection.entry);
+            connections[i].use = (size_t)(use - telling->story->uses);
+            continue;
         }
-    *ret_count = count;
-    return 0;
+        connections[i] = connections[alone];
+        connections[alone++] = connection;
+    }
+    code = group(telling, connections, alone);
+    *ret_count = holding + count;
+    return code;
 }
 
 static int fill_use(struct telling *telling, size_t index, const struct assignment *assignments,
@@ -397,14 +514,11 @@ static int compare_uses(const void *one, const void *other)
         return left->kind < right->kind ? -1 : 1;
     if (left->role != right->role)
         return left->role < right->role ? -1 : 1;
-    return address_compare(&left->local, &right->local);
-}
-
-/* Sorts the assignments by their uses, so that each use looks only at its own. */
-static int compare_assignments(const void *one, const void *other)
-{
-    const struct assignment *left = one, *right = other;
-    return (left->use > right->use) - (left->use < right->use);
+    const int order = address_compare(&left->local, &right->local);
+    if (order != 0)
+        return order;
+    return left->dual != right->dual ? left->dual - right->dual
+                                     : compare_numbers(left->interface, right->interface);
 }
 
 static int tell(struct telling *telling)
@@ -418,7 +532,7 @@ static int tell(struct telling *telling)
     if (code == 0)
         code = assign_all(telling, assignments, &count);
     if (code == 0)
-        qsort(assignments, count, sizeof(*assignments), compare_assignments);
+        qsort(assignments, count, sizeof(*assignments), compare_assigned);
     size_t at = 0;
     for (size_t i = 0; i < story->use_count && code == 0; i++) {
         const size_t start = at;

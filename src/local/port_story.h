@@ -17,7 +17,6 @@ enum port_role {
     PORT_TIME_WAIT, /* connections that have ended; the port rests */
     PORT_ROLES,
 };
-const char *port_role_name(enum port_role role); /* "listens", "bound", "connected", … */
 
 /* Processes that hold the same thing and are ended together. */
 struct port_holder {

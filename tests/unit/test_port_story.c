@@ -713,6 +713,126 @@ static void many_are_not_all_told(void **state)
     scene_end(&scene);
 }
 
+/* Anybody may bind to every address of 127.0.0.0/8: so many are told of as soon as fewer. */
+static void thousands_at_addresses_of_their_own(void **state)
+{
+    (void)state;
+    enum { EACH = 20000 };
+    struct scene scene;
+    scene_start(&scene, 5353);
+    socket_list_init(&scene.list);
+    for (uint32_t i = 0; i < EACH; i++) {
+        const uint128_t local = IPV4(127, 0, 0, 1) + (i * UINT32_C(7919)) % EACH;
+        static const struct {
+            enum socket_kind kind;
+            enum socket_state state;
+            uint32_t away; /* 1: at an address that nobody listens at */
+        } kinds[] = {{SOCKET_TCP, SOCKET_ESTABLISHED, 0}, {SOCKET_TCP, SOCKET_ESTABLISHED, 1},
+                     {SOCKET_TCP, SOCKET_TIME_WAIT, 1},   {SOCKET_TCP, SOCKET_LISTEN, 0},
+                     {SOCKET_TCP, SOCKET_BOUND, 0},       {SOCKET_UDP, SOCKET_CLOSE, 0}};
+        for (size_t j = 0; j < COUNT(kinds); j++) {
+            struct socket_entry *entry = socket_list_add(&scene.list);
+            assert_non_null(entry);
+            entry->kind = (uint8_t)kinds[j].kind;
+            entry->state = (uint8_t)kinds[j].state;
+            entry->family = ADDRESS_IPV4;
+            entry->local_port = 5353;
+            entry->local = local + kinds[j].away * EACH;
+            entry->remote = kinds[j].state == SOCKET_ESTABLISHED ? IPV4(10, 0, 0, 1) + i : 0;
+        }
+    }
+    tell(&scene);
+    const struct port_use *uses = scene.story.uses;
+    assert_int_equal(scene.story.use_count, 3 * EACH + 2);
+    for (size_t i = 0; i < EACH; i++) {
+        const struct port_use *listening = &uses[i], *bound = &uses[EACH + i],
+                              *receiving = &uses[2 * EACH + 2 + i];
+        assert_int_equal(listening->role, PORT_LISTENS);
+        assert_int_equal(listening->connections, 1);
+        assert_int_equal(listening->peer_count, 1);
+        assert_int_equal(bound->role, PORT_BOUND);
+        assert_int_equal(receiving->kind, SOCKET_UDP);
+        for (size_t j = 0; j < 3; j++) {
+            const struct port_use *use = j == 0 ? listening : j == 1 ? bound : receiving;
+            assert_int_equal(use->sockets, 1);
+            assert_true(use->local.value == IPV4(127, 0, 0, 1) + i);
+        }
+    }
+    assert_int_equal(uses[(size_t)2 * EACH].role, PORT_CONNECTED);
+    assert_int_equal(uses[(size_t)2 * EACH].connections, EACH);
+    assert_true(uses[(size_t)2 * EACH].any_local);
+    assert_int_equal(uses[(size_t)2 * EACH + 1].role, PORT_TIME_WAIT);
+    assert_int_equal(uses[(size_t)2 * EACH + 1].time_waits, EACH);
+    expect_said(&scene, "\nAnd 59982 more uses of it\n");
+    scene_end(&scene);
+    socket_list_release(&scene.list);
+}
+
+/* Connections belong to whom the kernel would have given them. */
+static void listeners_of_connections(void **state)
+{
+    (void)state;
+    static const struct {
+        uint128_t local;
+        uint32_t interface;
+        enum address_family family;
+    } listeners[] = {
+        {0, 0, ADDRESS_IPV6},
+        {0, 0, ADDRESS_IPV4},
+        {0, 5, ADDRESS_IPV4},
+        {IPV4(10, 0, 0, 1), 0, ADDRESS_IPV4},
+        {IPV4(10, 0, 0, 1), 5, ADDRESS_IPV4},
+        {IPV4(10, 0, 0, 2), 6, ADDRESS_IPV4},
+        {7, 0, ADDRESS_IPV6},
+    };
+    static const struct {
+        uint128_t local;
+        uint32_t interface;
+        enum address_family family;
+        unsigned has; /* bits of the listeners that there are */
+        int listener; /* -1: none */
+    } cases[] = {
+        {IPV4(10, 0, 0, 1), 0, ADDRESS_IPV4, 0x7f, 3},
+        {IPV4(10, 0, 0, 1), 5, ADDRESS_IPV4, 0x7f, 4},
+        {IPV4(10, 0, 0, 1), 6, ADDRESS_IPV4, 0x7f, 3},
+        {IPV4(10, 0, 0, 2), 6, ADDRESS_IPV4, 0x7f, 5},
+        {IPV4(10, 0, 0, 2), 5, ADDRESS_IPV4, 0x7f, 2},
+        {IPV4(10, 0, 0, 2), 0, ADDRESS_IPV4, 0x7f, 1},
+        {IPV4(10, 0, 0, 3), 0, ADDRESS_IPV4, 0x7f, 1},
+        {IPV4(10, 0, 0, 3), 0, ADDRESS_IPV4, 0x79, 0},
+        {IPV4(10, 0, 0, 3), 0, ADDRESS_IPV4, 0x7c, 2}, /* which is bound to it only now */
+        {IPV4(10, 0, 0, 3), 0, ADDRESS_IPV4, 0x78, -1},
+        {7, 0, ADDRESS_IPV6, 0x7f, 6},
+        {8, 3, ADDRESS_IPV6, 0x7f, 0},
+        {8, 3, ADDRESS_IPV6, 0x7e, -1},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct scene scene;
+        scene_start(&scene, 9000);
+        struct socket_entry *entry = add_connection(&scene, SOCKET_ESTABLISHED, 90, 5);
+        entry->local = cases[i].local;
+        entry->interface = cases[i].interface;
+        entry->family = (uint8_t)cases[i].family;
+        for (size_t j = 0; j < COUNT(listeners); j++) {
+            if (!(cases[i].has >> j & 1))
+                continue;
+            entry = add(&scene, SOCKET_LISTEN, (uint32_t)(10 + j));
+            entry->local = listeners[j].local;
+            entry->interface = listeners[j].interface;
+            entry->family = (uint8_t)listeners[j].family;
+            entry->uid = (uint32_t)(100 + j);
+        }
+        tell(&scene);
+        int found = -1;
+        for (size_t j = 0; j < scene.story.use_count; j++)
+            if (scene.story.uses[j].role == PORT_LISTENS && scene.story.uses[j].connections)
+                found = (int)scene.story.uses[j].uid - 100;
+        if (found != cases[i].listener)
+            fail_msg("case %zu: %d", i, found);
+        scene_end(&scene);
+    }
+}
+
 /* ---- of a recording ---- */
 
 static void a_recording_tells_less(void **state)
@@ -1012,6 +1132,8 @@ int main(void)
         cmocka_unit_test(ends_in_other_namespaces_are_counted),
         cmocka_unit_test(a_proxy_elsewhere),
         cmocka_unit_test(many_are_not_all_told),
+        cmocka_unit_test(thousands_at_addresses_of_their_own),
+        cmocka_unit_test(listeners_of_connections),
         cmocka_unit_test(a_recording_tells_less),
         cmocka_unit_test(owners_of_a_recording),
         cmocka_unit_test(only_one_kind_was_asked_for),
