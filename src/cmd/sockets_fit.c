@@ -33,8 +33,8 @@ static const struct rule rules[SOCKETS_COLUMNS] = {
     [SOCKETS_UNIT] = {.cut = true, .least_head = 8},
 };
 
-/* How many characters of UTF-8: bytes but for those that continue one. */
-static size_t width_of(const char *text, size_t length)
+/* Bytes but for those that continue a character. */
+size_t sockets_text_width(const char *text, size_t length)
 {
     size_t width = 0;
     for (size_t i = 0; i < length; i++)
@@ -57,7 +57,7 @@ static void split(const char *cell, struct part parts[static PARTS])
     static const char mark[] = {SOCKETS_PART, '\0'};
     for (unsigned i = 0; i < PARTS; i++) {
         const size_t length = strcspn(cell, mark);
-        parts[i] = (struct part){cell, length, width_of(cell, length)};
+        parts[i] = (struct part){cell, length, sockets_text_width(cell, length)};
         cell += length + (cell[length] == SOCKETS_PART);
     }
 }

@@ -13,6 +13,9 @@ struct sockets_fit {
     size_t widths[SOCKETS_COLUMNS];
 };
 
+/* Characters of UTF-8 in the text. */
+size_t sockets_text_width(const char *text, size_t length);
+
 /* How wide the whole cell is; `widths` become those of the widest. */
 size_t sockets_cell_measure(const char *cell, enum sockets_column column,
                             struct sockets_widths *widths);

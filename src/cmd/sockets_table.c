@@ -164,20 +164,27 @@ static void add_blanks(struct buffer *buffer, size_t count)
 }
 
 /* Prints a cell into a column of this width. `owed` are blanks before the next text, so that none
- * stand at the end of a line. */
-static void print_cell(struct buffer *buffer, const char *text, const char *style,
+ * stand at the end of a line. Where there is no terminal all cells fit, and none has parts. */
+static void print_cell(const struct sockets_table *table, const char *text, const char *style,
                        enum sockets_column column, size_t width, size_t *owed)
 {
+    struct buffer *buffer = &table->output->pending;
     const bool right = columns[column].right;
-    const size_t wide = right ? strlen(text) : 0;
-    if (*text == '\0') {
+    const size_t length = strlen(text);
+    size_t printed;
+    if (length == 0) {
         *owed += width + GAP;
         return;
     }
-    add_blanks(buffer, *owed + (right && wide < width ? width - wide : 0));
+    add_blanks(buffer, *owed + (right && length < width ? width - length : 0));
     if (*style)
         buffer_add_format(buffer, "\033[%sm", style);
-    const size_t printed = sockets_cell_add(buffer, text, column, width);
+    if (table->terminal) {
+        printed = sockets_cell_add(buffer, text, column, width);
+    } else {
+        buffer_add(buffer, text, length);
+        printed = sockets_text_width(text, length);
+    }
     if (*style)
         buffer_add_text(buffer, "\033[0m");
     *owed = GAP + (right || printed > width ? 0 : width - printed);
@@ -185,13 +192,12 @@ static void print_cell(struct buffer *buffer, const char *text, const char *styl
 
 static void print_header(const struct sockets_table *table, const struct sockets_fit *fit)
 {
-    struct buffer *buffer = &table->output->pending;
     size_t owed = 0;
     for (size_t i = 0; i < SOCKETS_COLUMNS; i++)
         if (fit->shown[i])
-            print_cell(buffer, columns[i].heading, table->colour ? "1" : "", (enum sockets_column)i,
+            print_cell(table, columns[i].heading, table->colour ? "1" : "", (enum sockets_column)i,
                        fit->widths[i], &owed);
-    buffer_add_character(buffer, '\n');
+    buffer_add_character(&table->output->pending, '\n');
 }
 
 /* `cells` are the bytes that sockets_table_add() wrote: for each row one byte that says whether it
@@ -216,7 +222,7 @@ static int print_rows(struct sockets_table *table)
                 continue;
             const char *style = table->colour && exposed && i == SOCKETS_REACH ? "33" : "";
             if (fit.shown[i])
-                print_cell(buffer, cell, style, (enum sockets_column)i, fit.widths[i], &owed);
+                print_cell(table, cell, style, (enum sockets_column)i, fit.widths[i], &owed);
             cell += strlen(cell) + 1;
         }
         const size_t details = strlen(cell);
@@ -374,8 +380,10 @@ int sockets_table_add(struct sockets_table *table, const struct sockets *sockets
         buffer_add_character(cells, '\0');
         if (cells->failed)
             return -ENOMEM;
-        const size_t wide =
-            sockets_cell_measure(cells->data + at, (enum sockets_column)i, &table->measured[i]);
+        const char *cell = cells->data + at;
+        const size_t wide = table->terminal ? sockets_cell_measure(cell, (enum sockets_column)i,
+                                                                   &table->measured[i])
+                                            : sockets_text_width(cell, cells->length - 1 - at);
         if (table->widths[i] < wide)
             table->widths[i] = wide;
     }
