@@ -339,14 +339,8 @@ void sockets_add_unit(struct buffer *buffer, const struct process *process)
     if (process->container) {
         buffer_add_format(buffer, "%s ",
                           process->container_runtime ? process->container_runtime : "container");
-        /* Twelve digits are what the runtimes themselves show of an identity of 64. */
-        const size_t length = strlen(process->container);
-        char *start = strndup(process->container, length == 64 ? 12 : length);
-        if (start)
-            sockets_add_escaped(buffer, start);
-        else
-            buffer->failed = true;
-        free(start);
+        buffer_add_format(buffer, "%.*s", (int)container_shown_length(process->container),
+                          process->container); /* which has no bytes that could do harm */
     } else if (process->unit) {
         sockets_add_escaped(buffer, process->unit);
         if (process->user_unit)

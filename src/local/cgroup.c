@@ -11,6 +11,7 @@
 #define LONGEST_UNIT 255
 #define LONGEST_NAME 128 /* of a container */
 #define IDENTITY 64      /* hexadecimal digits of engines' containers */
+#define IDENTITY_SHOWN 12
 
 /* A piece of the text; NULL: there is none. */
 struct piece {
@@ -340,4 +341,10 @@ int cgroup_read(const char *text, size_t length, struct arena *arena, struct pro
     process->container_runtime = finding.runtime;
     process->container = container;
     return 0;
+}
+
+size_t container_shown_length(const char *identity)
+{
+    const struct piece piece = {identity, strlen(identity)};
+    return is_identity(piece) ? IDENTITY_SHOWN : piece.length;
 }

@@ -64,3 +64,7 @@ const struct process *owners_process(const struct owners *owners, pid_t pid);
  * container's identity has letters, digits and ". _ -" only, a unit's name also ": @ \". Returns 0
  * or -ENOMEM. */
 int cgroup_read(const char *text, size_t length, struct arena *arena, struct process *process);
+
+/* How many bytes of a container's identity to show: of an engine's 64 hexadecimal digits the twelve
+ * that engines show themselves and take in its place, of anything else all. */
+size_t container_shown_length(const char *identity);

@@ -3,14 +3,9 @@
 
 #include "local/port_story.h"
 
-#define PORT_SHORT_IDENTITY 12 /* digits of a container's, as its engine shows them */
-
 /* Can its unit be stopped without ending more than what holds the port? */
 bool port_process_is_service(const struct process *process);
 bool port_process_is_docker_proxy(const struct process *process);
-
-/* How many bytes of a container's identity tell it. */
-int port_identity_length(const char *identity);
 
 /* Fills in what is known of the holders besides their processes, and what ends them. Returns 0 or
  * -ENOMEM. */

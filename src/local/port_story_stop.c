@@ -26,13 +26,6 @@ bool port_process_is_docker_proxy(const struct process *process)
     return strcmp(process->name, DOCKER_PROXY) == 0;
 }
 
-int port_identity_length(const char *identity)
-{
-    const size_t length = strlen(identity);
-    const bool digits = strspn(identity, "0123456789abcdef") == length;
-    return digits && length > PORT_SHORT_IDENTITY ? PORT_SHORT_IDENTITY : (int)length;
-}
-
 /* ---- processes ---- */
 
 /* Starts are counted in hundredths of a second. */
@@ -162,8 +155,8 @@ static void add_name(struct buffer *buffer, const struct port_story *story,
     if (process->container) {
         const bool shortened = strcmp(way->runtime, "containerd") != 0;
         buffer_add_format(buffer, " %.*s",
-                          shortened ? port_identity_length(process->container)
-                                    : (int)strlen(process->container),
+                          (int)(shortened ? container_shown_length(process->container)
+                                          : strlen(process->container)),
                           process->container);
     } else if (port_process_is_docker_proxy(process)) {
         buffer_add_format(buffer, " $(docker ps -q --filter publish=%u)",

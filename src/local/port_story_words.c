@@ -128,7 +128,7 @@ static bool say_place(struct buffer *buffer, const struct process *process, cons
         buffer_add_format(buffer, "%s%s%scontainer %.*s", before,
                           process->container_runtime ? process->container_runtime : "",
                           process->container_runtime ? " " : "",
-                          port_identity_length(process->container), process->container);
+                          (int)container_shown_length(process->container), process->container);
     else if (process->unit)
         buffer_add_format(buffer, "%s%sunit %s", before, process->user_unit ? "user's " : "",
                           process->unit);

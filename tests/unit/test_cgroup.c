@@ -234,6 +234,15 @@ static void nul_is_a_byte(void **state)
     arena_release(&arena);
 }
 
+static void only_identities_are_shortened(void **state)
+{
+    (void)state;
+    assert_int_equal(container_shown_length(ID), 12);
+    assert_int_equal(container_shown_length(ID "-1"), strlen(ID) + 2);
+    assert_int_equal(container_shown_length("decade0000000000"), 16);
+    assert_int_equal(container_shown_length(""), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +256,7 @@ int main(void)
         cmocka_unit_test(machines_have_names),
         cmocka_unit_test(names_of_no_container_are_not_taken),
         cmocka_unit_test(nul_is_a_byte),
+        cmocka_unit_test(only_identities_are_shortened),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,6 +185,8 @@ static void what_ends_it(void **state)
         {{.container = "db-1", .container_runtime = "lxc"}, "lxc-stop -n db-1"},
         {{.container = "db-1", .container_runtime = "systemd-nspawn"}, "machinectl poweroff db-1"},
         {{.container = "db-1", .container_runtime = "docker"}, "docker stop db-1"},
+        {{.container = "decade0000000000", .container_runtime = "lxc"},
+         "lxc-stop -n decade0000000000"}, /* a name */
         {{.container = digits, .container_runtime = "ecs"}, "kill 500"},
         {{.container = digits}, "kill 500"},
         /* what a container's own systemd calls it is of no use outside */
