@@ -52,6 +52,8 @@ static int prepare(const struct run *run, struct sockets *sockets, struct error 
     sockets->query.kinds = sockets_options_kinds(options);
     if (sockets->query.kinds == 0)
         sockets->query.kinds = run->port.kinds;
+    else if (run->port.kinds)
+        sockets->query.kinds &= run->port.kinds;
     if (sockets->query.kinds == 0 && run->filter)
         sockets->query.kinds = filter_kinds(run->filter);
     if (sockets->query.kinds == 0)
@@ -355,6 +357,8 @@ static int read_words(struct run *run, char **words, int count, struct error *er
         *error = fault;
         return -EINVAL;
     }
+    if (!failed)
+        failed = sockets_port_check(&run->port, &run->options, error);
     if (failed)
         return failed;
     run->tells_port = !lists_anyway(&run->options);

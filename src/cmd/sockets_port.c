@@ -108,9 +108,27 @@ int sockets_port_parse(const char *word, struct sockets_port *ret_port, struct e
         failed = read_name(word, end, &port, error);
     if (!failed)
         failed = read_protocol(word, end, &port.kinds, error);
+    port.protocol = word + end;
     if (!failed)
         *ret_port = port;
     return failed;
+}
+
+int sockets_port_check(const struct sockets_port *port, const struct sockets_options *options,
+                       struct error *error)
+{
+    static const char *const names[SOCKET_KINDS] = {
+        [SOCKET_TCP] = "-t",         [SOCKET_MPTCP] = "-M",         [SOCKET_UDP] = "-u",
+        [SOCKET_UDPLITE] = "-U",     [SOCKET_SCTP] = "-S",          [SOCKET_RAW] = "-w",
+        [SOCKET_UNIX_STREAM] = "-x", [SOCKET_UNIX_DATAGRAM] = "-x", [SOCKET_UNIX_SEQPACKET] = "-x",
+    };
+    const uint32_t kinds = sockets_options_kinds(options);
+    unsigned first = 0;
+    if (kinds == 0 || port->kinds == 0 || (kinds & port->kinds))
+        return 0;
+    while (!(kinds & SOCKET_KIND_BIT(first)))
+        first++;
+    return error_set(error, EINVAL, "%s and %s exclude one another", names[first], port->protocol);
 }
 
 /* ---- the answer ---- */

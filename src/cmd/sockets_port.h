@@ -8,7 +8,8 @@
 
 struct sockets_port {
     uint16_t number;
-    uint32_t kinds; /* that the word names, as bits of enum socket_kind; 0: it names none */
+    uint32_t kinds;       /* that the word names, as bits of enum socket_kind; 0: it names none */
+    const char *protocol; /* as the word has it, "/tcp", or "" */
 
     uint64_t time; /* of the sockets: wall clock */
 
@@ -24,6 +25,11 @@ bool sockets_port_is_number(const char *word);
 /* Reads such a word, or the name of a service. Returns 0; -ENOENT, without an error, for a word
  * that is no service's name; or -EINVAL with an error. */
 int sockets_port_parse(const char *word, struct sockets_port *ret_port, struct error *error);
+
+/* Returns 0, or -EINVAL with an error: the options name kinds, and none of those that the word
+ * names. */
+int sockets_port_check(const struct sockets_port *port, const struct sockets_options *options,
+                       struct error *error);
 
 /* What to ask for. */
 void sockets_port_ask(const struct sockets_port *port, struct sockets *sockets);

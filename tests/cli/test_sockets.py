@@ -716,6 +716,41 @@ class BarePort(Sockets):
             said = self.ask(f"{port_of(made)}/{protocol}", status=0 if protocol == "udp" else 1)
             self.assertIn(f" port {port_of(made)}", said)
 
+    def test_kinds_that_exclude_one_another(self):
+        for words, fault in (
+            (["-u", "5000/tcp"], "-u and /tcp"),
+            (["-uS", "5000/tcp"], "-u and /tcp"),
+            (["-t", "53/UDP"], "-t and /UDP"),
+            (["-w", "5000/tcp"], "-w and /tcp"),
+            (["-x", "http/tcp"], "-x and /tcp"),
+            (["-l", "-u", "5000/tcp"], "-u and /tcp"),
+            (["--json", "-M", "5000/sctp"], "-M and /sctp"),
+        ):
+            self.sockets(
+                *words, status=2, stderr=f"porthole sockets: {fault} exclude one another\n"
+            )
+
+    def test_kinds_that_go_together(self):
+        listener = self.keep(listen("127.0.0.1"))
+        port = str(port_of(listener))
+        for words in (["-tu", f"{port}/tcp"], ["-M", f"{port}/tcp"], ["-t", f"{port}/mptcp"]):
+            self.assertIn(f" TCP port {port} ", self.ask(*words, status=0))
+        self.assertEqual(len(self.rows("-l", "-tu", f"{port}/tcp")), 1)
+        made = self.keep(bind(socket.SOCK_DGRAM, "127.0.0.1", int(port)))
+        self.assertEqual(len(self.rows("-l", "-tu", f"{port_of(made)}/tcp")), 1)
+
+    def test_every_kind_is_answered(self):
+        with listen("0.0.0.0") as listener:
+            port = port_of(listener)
+        for words, kind in (
+            ([f"{port}/sctp"], "SCTP"),
+            (["-S", str(port)], "SCTP"),
+            (["-M", str(port)], "TCP"),
+            (["-U", str(port)], "UDP-Lite"),
+            (["-uS", str(port)], "UDP"),
+        ):
+            self.assertTrue(self.ask(*words, status=1).startswith(f"Nobody uses {kind} port {port}"))
+
     def test_a_recording_does_not_know_this_machine(self):
         listener = self.keep(listen("0.0.0.0"))
         taken = str(port_of(listener))
