@@ -139,14 +139,6 @@ static char *copy_text(struct arena *arena, const char *text)
     return copy;
 }
 
-/* Copies a text that may be missing. False without memory. */
-static bool keep_text(struct arena *arena, const char **text)
-{
-    if (*text)
-        *text = copy_text(arena, *text);
-    return *text != NULL;
-}
-
 /* The kernel soon gives the inode of one that is gone to a new one. */
 static bool is_same_space(const struct socket_space *one, const struct socket_space *other)
 {
@@ -197,7 +189,9 @@ static int keep_socket(const struct sockets *before, const struct socket_entry *
     struct socket_entry copy = *entry;
     if (keep_space(before, entry, list, &copy.space) != 0)
         return -ENOMEM;
-    if (copy.path && !keep_text(&list->arena, &copy.path))
+    if (entry->path)
+        copy.path = copy_text(&list->arena, entry->path);
+    if (entry->path && !copy.path)
         return -ENOMEM;
     if (keep_figures(&list->arena, &copy) != 0)
         return -ENOMEM;
@@ -210,88 +204,23 @@ static int keep_socket(const struct sockets *before, const struct socket_entry *
 
 /* ---- who held it ---- */
 
-static int compare_owners(const void *one, const void *other)
-{
-    const struct owner *a = one, *b = other;
-    if (a->inode != b->inode)
-        return a->inode < b->inode ? -1 : 1;
-    if (a->pid != b->pid)
-        return a->pid < b->pid ? -1 : 1;
-    return (a->fd > b->fd) - (a->fd < b->fd);
-}
-
-static int compare_pids(const void *one, const void *other)
-{
-    const struct process *a = one, *b = other;
-    return (a->pid > b->pid) - (a->pid < b->pid);
-}
-
-static int keep_process(const struct process *process, struct owners *owners)
-{
-    if (owners_process(owners, process->pid))
-        return 0;
-    struct process *processes =
-        reallocarray(owners->processes, owners->process_count + 1, sizeof(*processes));
-    if (!processes)
-        return -ENOMEM;
-    owners->processes = processes;
-    struct process copy = *process;
-    const char **const texts[] = {&copy.user, &copy.command, &copy.unit, &copy.container_runtime,
-                                  &copy.container};
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-        if (*texts[i] && !keep_text(&owners->arena, texts[i]))
-            return -ENOMEM;
-    processes[owners->process_count++] = copy;
-    qsort(processes, owners->process_count, sizeof(*processes), compare_pids);
-    return 0;
-}
-
-/* Adds the owners of an inode at the end, where they are not found yet. */
-static int keep_owners_of(const struct owners *before, uint32_t inode, struct owners *owners,
-                          struct owner **items, size_t *count)
-{
-    size_t now, held;
-    const struct owner *owner = owners_of(before, inode, &held);
-    if (!owner || owners_of(owners, inode, &now))
-        return 0;
-    struct owner *more = reallocarray(*items, *count + held, sizeof(*more));
-    if (!more)
-        return -ENOMEM;
-    *items = more;
-    memcpy(more + *count, owner, held * sizeof(*owner));
-    *count += held;
-    for (size_t i = 0; i < held; i++) {
-        const struct process *process = owners_process(before, owner[i].pid);
-        if (process && keep_process(process, owners) != 0)
-            return -ENOMEM;
-    }
-    return 0;
-}
-
 /* Of the sockets that went, and of those to which they are lent. */
 static int keep_owners(const struct sockets *before, struct sockets *now,
                        const struct sockets_mark *marks)
 {
-    struct owners *owners = &now->owners;
-    struct owner *items = NULL;
+    const struct socket_list *list = &now->list;
     size_t count = 0;
-    int failed = 0;
     if (!before->has_owners || !now->has_owners)
         return 0;
-    for (size_t i = 0; i < now->list.count && !failed; i++)
-        if (now->list.entries[i].inode && (marks[i].change == SOCKETS_WENT || marks[i].lent))
-            failed =
-                keep_owners_of(&before->owners, now->list.entries[i].inode, owners, &items, &count);
-    struct owner *all =
-        failed || !count ? NULL : reallocarray(owners->items, owners->count + count, sizeof(*all));
-    if (all) {
-        memcpy(all + owners->count, items, count * sizeof(*items));
-        owners->items = all;
-        owners->count = owners->capacity = owners->count + count;
-        qsort(all, owners->count, sizeof(*all), compare_owners);
-    }
-    free(items);
-    return count && !all ? -ENOMEM : failed;
+    uint32_t *inodes = calloc(list->count + 1, sizeof(*inodes));
+    if (!inodes)
+        return -ENOMEM;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->entries[i].inode && (marks[i].change == SOCKETS_WENT || marks[i].lent))
+            inodes[count++] = list->entries[i].inode;
+    const int failed = owners_merge(&now->owners, &before->owners, inodes, count);
+    free(inodes);
+    return failed;
 }
 
 /* ---- all of it ---- */

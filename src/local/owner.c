@@ -100,21 +100,31 @@ const struct owner *owners_of(const struct owners *owners, uint32_t inode, size_
 
 /* ---- processes ---- */
 
-/* Those of `owners->items`, each once, in order. */
-static int list_processes(struct owners *owners)
+/* The processes of these owners, each once, in order; the caller frees them. NULL without memory.
+ */
+static pid_t *list_pids(const struct owner *items, size_t item_count, size_t *ret_count)
 {
     size_t count = 0, kept = 0;
-    pid_t *pids = calloc(owners->count ? owners->count : 1, sizeof(*pids));
-    for (size_t i = 0; pids && i < owners->count; i++) /* mostly one process has many in a row */
-        if (i == 0 || owners->items[i].pid != owners->items[i - 1].pid)
-            pids[count++] = owners->items[i].pid;
-    if (pids)
-        qsort(pids, count, sizeof(*pids), compare_pids);
+    pid_t *pids = calloc(item_count ? item_count : 1, sizeof(*pids));
+    if (!pids)
+        return NULL;
+    for (size_t i = 0; i < item_count; i++) /* mostly one process has many in a row */
+        if (i == 0 || items[i].pid != items[i - 1].pid)
+            pids[count++] = items[i].pid;
+    qsort(pids, count, sizeof(*pids), compare_pids);
     for (size_t i = 0; i < count; i++)
         if (kept == 0 || pids[kept - 1] != pids[i])
             pids[kept++] = pids[i];
-    owners->processes = pids ? calloc(kept ? kept : 1, sizeof(*owners->processes)) : NULL;
-    for (size_t i = 0; owners->processes && i < kept; i++)
+    *ret_count = kept;
+    return pids;
+}
+
+static int list_processes(struct owners *owners)
+{
+    size_t count = 0;
+    pid_t *pids = list_pids(owners->items, owners->count, &count);
+    owners->processes = pids ? calloc(count ? count : 1, sizeof(*owners->processes)) : NULL;
+    for (size_t i = 0; owners->processes && i < count; i++)
         owners->processes[owners->process_count++].pid = pids[i];
     free(pids);
     return owners->processes ? 0 : -ENOMEM;
@@ -183,6 +193,95 @@ static int describe(struct owners *owners, bool details)
     return failed;
 }
 
+/* ---- two answers in one ---- */
+
+/* Copies a text that may be missing. False without memory. */
+static bool copy_text(struct arena *arena, const char **text)
+{
+    if (!*text)
+        return true;
+    const size_t size = strlen(*text) + 1;
+    char *copy = arena_take(arena, size);
+    if (!copy)
+        return false;
+    *text = memcpy(copy, *text, size);
+    return true;
+}
+
+static bool copy_process(struct arena *arena, const struct process *process,
+                         struct process *ret_process)
+{
+    struct process copy = *process;
+    if (!copy_text(arena, &copy.user) || !copy_text(arena, &copy.command) ||
+        !copy_text(arena, &copy.unit) || !copy_text(arena, &copy.container_runtime) ||
+        !copy_text(arena, &copy.container))
+        return false;
+    *ret_process = copy;
+    return true;
+}
+
+/* Puts the processes that are new behind those that are counted. */
+static int append_processes(struct owners *owners, const struct owners *others, const pid_t *pids,
+                            size_t count, size_t *ret_added)
+{
+    size_t added = 0;
+    struct process *processes =
+        reallocarray(owners->processes, owners->process_count + count, sizeof(*processes));
+    if (!processes)
+        return -ENOMEM;
+    owners->processes = processes;
+    for (size_t i = 0; i < count; i++) {
+        const struct process *process = owners_process(others, pids[i]);
+        if (!process || owners_process(owners, pids[i]))
+            continue;
+        if (!copy_process(&owners->arena, process, &processes[owners->process_count + added]))
+            return -ENOMEM;
+        added++;
+    }
+    *ret_added = added;
+    return 0;
+}
+
+/* Nothing is counted before all of it is there. */
+static int append_owners(struct owners *owners, const struct owners *others,
+                         const struct owner_list *list)
+{
+    size_t count = 0, added = 0;
+    struct owner *items = reallocarray(owners->items, owners->count + list->count, sizeof(*items));
+    if (!items)
+        return -ENOMEM;
+    owners->items = items;
+    pid_t *pids = list_pids(list->items, list->count, &count);
+    const int failed = pids ? append_processes(owners, others, pids, count, &added) : -ENOMEM;
+    free(pids);
+    if (failed)
+        return failed;
+    memcpy(items + owners->count, list->items, list->count * sizeof(*items));
+    owners->count += list->count;
+    owners->process_count += added;
+    owners_settle(owners);
+    return 0;
+}
+
+int owners_merge(struct owners *owners, const struct owners *others, const uint32_t *inodes,
+                 size_t count)
+{
+    struct owner_list list = {0};
+    int failed = 0;
+    for (size_t i = 0; i < count && !failed; i++) {
+        size_t held, own;
+        const struct owner *owner = owners_of(others, inodes[i], &held);
+        if (!owner || owners_of(owners, inodes[i], &own))
+            continue;
+        for (size_t j = 0; j < held && !failed; j++)
+            failed = owner_list_add(&list, &owner[j]);
+    }
+    if (!failed && list.count > 0)
+        failed = append_owners(owners, others, &list);
+    free(list.items);
+    return failed;
+}
+
 /* ---- the search ---- */
 
 static int find(const struct owner_question *question, enum owners_way way, struct owner_list *list,
@@ -209,7 +308,6 @@ int owners_find(const uint32_t *inodes, size_t count, enum owners_way way, bool 
     if (!failed) {
         owners.items = list.items;
         owners.count = list.count;
-        owners.capacity = list.capacity;
         list = (struct owner_list){0};
         sort_owners(&owners);
         failed = describe(&owners, details);

@@ -34,7 +34,7 @@ struct process {
 
 struct owners {
     struct owner *items; /* sorted by inode, then pid, then fd */
-    size_t count, capacity;
+    size_t count;
     struct process *processes; /* sorted by pid: those of `items` */
     size_t process_count;
     size_t unseen; /* processes that could not be looked into, for want of rights; without those
@@ -54,6 +54,13 @@ enum owners_way {
 int owners_find(const uint32_t *inodes, size_t count, enum owners_way way, bool details,
                 struct owners *ret_owners, struct error *error);
 void owners_release(struct owners *owners);
+
+/* Adds to `owners` who held these inodes (in any order, perhaps twice) according to `others`, where
+ * nobody in `owners` holds them, with the processes that `owners` lacks: one with a pid that it
+ * knows stays as it is. What is added is a copy, with its texts in the arena of `owners`, so that
+ * `others` may be released. Returns 0, or -ENOMEM: nobody has been added then. */
+int owners_merge(struct owners *owners, const struct owners *others, const uint32_t *inodes,
+                 size_t count);
 
 /* The first owner of an inode, and how many follow it; NULL: nobody is known. */
 const struct owner *owners_of(const struct owners *owners, uint32_t inode, size_t *ret_count);

@@ -191,7 +191,6 @@ static int make_room(const struct diag_tape *tape, struct owners *owners)
     }
     owners->processes = calloc(processes + 1, sizeof(*owners->processes));
     owners->items = calloc(holders + 1, sizeof(*owners->items));
-    owners->capacity = holders + 1;
     return owners->processes && owners->items ? 0 : -ENOMEM;
 }
 

@@ -1,5 +1,5 @@
 /* Who holds a socket: real processes that hold, share, pass on and lose them, found in /proc and by
- * the program inside the kernel alike. */
+ * the program inside the kernel alike; and two such answers put together. */
 #include "base/clock.h"
 #include "local/owner.h"
 
@@ -697,6 +697,124 @@ static void both_ways_agree(void **state)
         close(descriptors[i]);
 }
 
+/* ---- two answers in one ---- */
+
+static char *text_in(struct arena *arena, const char *text)
+{
+    char *copy = arena_take(arena, strlen(text) + 1);
+    assert_non_null(copy);
+    return strcpy(copy, text);
+}
+
+/* An answer with these descriptors and processes, both in order; `word` is all their texts. */
+static struct owners answer(const struct owner *items, size_t count, const pid_t *pids,
+                            size_t process_count, const char *word)
+{
+    struct owners owners = {.count = count, .process_count = process_count};
+    owners.items = calloc(count, sizeof(*owners.items));
+    owners.processes = calloc(process_count, sizeof(*owners.processes));
+    assert_true(owners.items && owners.processes);
+    memcpy(owners.items, items, count * sizeof(*items));
+    for (size_t i = 0; i < process_count; i++) {
+        struct process *process = &owners.processes[i];
+        process->pid = pids[i];
+        process->user = text_in(&owners.arena, word);
+        process->command = text_in(&owners.arena, word);
+        process->unit = text_in(&owners.arena, word);
+        process->container_runtime = text_in(&owners.arena, word);
+        process->container = text_in(&owners.arena, word);
+        snprintf(process->name, sizeof(process->name), "%s", word);
+    }
+    return owners;
+}
+
+static struct owners answer_now(void)
+{
+    static const struct owner items[] = {{10, 300, 3}, {20, 100, 3}, {20, 300, 4}};
+    static const pid_t pids[] = {100, 300};
+    return answer(items, 3, pids, 2, "now");
+}
+
+static struct owners answer_before(void)
+{
+    static const struct owner items[] = {{5, 200, 3},  {5, 400, 3},  {15, 300, 9}, {20, 500, 3},
+                                         {25, 200, 4}, {25, 200, 5}, {30, 600, 3}};
+    static const pid_t pids[] = {200, 300, 400, 500, 600};
+    return answer(items, 7, pids, 5, "before");
+}
+
+static void assert_described(const struct owners *owners, size_t index, pid_t pid, const char *word)
+{
+    const struct process *process = &owners->processes[index];
+    assert_int_equal(process->pid, pid);
+    assert_string_equal(process->name, word);
+    assert_string_equal(process->user, word);
+    assert_string_equal(process->command, word);
+    assert_string_equal(process->unit, word);
+    assert_string_equal(process->container_runtime, word);
+    assert_string_equal(process->container, word);
+}
+
+static void answers_are_merged(void **state)
+{
+    static const uint32_t asked[] = {25, 20, 7, 5, 15, 5, 25};
+    static const struct owner expected[] = {{5, 200, 3},  {5, 400, 3},  {10, 300, 3}, {15, 300, 9},
+                                            {20, 100, 3}, {20, 300, 4}, {25, 200, 4}, {25, 200, 5}};
+    const size_t count = sizeof(expected) / sizeof(expected[0]);
+    struct owners owners = answer_now(), others = answer_before();
+    (void)state;
+    for (int i = 0; i < 2; i++) { /* the second time there is nothing to add */
+        assert_int_equal(owners_merge(&owners, &others, asked, 7), 0);
+        assert_int_equal(owners.count, count);
+        assert_memory_equal(owners.items, expected, sizeof(expected));
+        assert_int_equal(owners.process_count, 4);
+    }
+    assert_int_equal(others.count, 7);
+    assert_int_equal(others.process_count, 5);
+    owners_release(&others);
+    assert_described(&owners, 0, 100, "now");
+    assert_described(&owners, 1, 200, "before");
+    assert_described(&owners, 2, 300, "now");
+    assert_described(&owners, 3, 400, "before");
+    owners_release(&owners);
+}
+
+static void nobody_is_merged(void **state)
+{
+    static const uint32_t asked[] = {5, 20, 21};
+    struct owners owners = answer_now(), none = {0};
+    (void)state;
+    assert_int_equal(owners_merge(&none, &none, asked, 3), 0);
+    assert_int_equal(owners_merge(&none, &owners, NULL, 0), 0);
+    assert_true(none.count == 0 && none.process_count == 0);
+    assert_int_equal(owners_merge(&owners, &none, asked, 3), 0);
+    assert_int_equal(owners.count, 3);
+    assert_int_equal(owners.process_count, 2);
+    assert_int_equal(owners_merge(&none, &owners, asked, 3), 0);
+    owners_release(&owners);
+    assert_int_equal(none.count, 2);
+    assert_int_equal(none.process_count, 2);
+    assert_described(&none, 0, 100, "now");
+    assert_described(&none, 1, 300, "now");
+    owners_release(&none);
+}
+
+/* What is not known is not made up. */
+static void texts_may_be_missing(void **state)
+{
+    static const uint32_t asked = 5;
+    struct owners owners = answer_now(), others = answer_before();
+    (void)state;
+    others.processes[0].user = others.processes[0].container = NULL;
+    assert_int_equal(owners_merge(&owners, &others, &asked, 1), 0);
+    owners_release(&others);
+    const struct process *process = owners_process(&owners, 200);
+    assert_non_null(process);
+    assert_true(!process->user && !process->container);
+    assert_string_equal(process->command, "before");
+    owners_release(&owners);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -716,6 +834,9 @@ int main(void)
         cmocka_unit_test(what_is_not_seen_is_counted),
         cmocka_unit_test(numbers_are_of_our_namespace),
         cmocka_unit_test(both_ways_agree),
+        cmocka_unit_test(answers_are_merged),
+        cmocka_unit_test(nobody_is_merged),
+        cmocka_unit_test(texts_may_be_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@
 #define KEEP 100
 #define HOME 4026531840U /* inode of the own namespace */
 #define MANY 3000
+#define CROWD 5000 /* processes */
 #define LOOPBACK 0x7f000001
 
 /* ---- looks ---- */
@@ -539,6 +540,32 @@ static void one_that_nobody_holds_any_more(void **state)
     assert_holder(scene, 5, 300);
 }
 
+/* Every fifth stays: those that went are to be found between them, for as long as they are shown.
+ */
+static void a_crowd_that_ends_at_once(void **state)
+{
+    struct scene *scene = *state;
+    struct sockets look = empty_look();
+    for (uint32_t i = 1; i <= CROWD; i++) {
+        add(&look, listener((uint16_t)i, i));
+        hold(&look, i, (pid_t)i + 1000);
+    }
+    look_next(scene, look, 10, KEEP);
+    for (uint64_t time = 20; time <= 30; time += 10) {
+        look = empty_look();
+        for (uint32_t i = 5; i <= CROWD; i += 5) {
+            add(&look, listener((uint16_t)i, i));
+            hold(&look, i, (pid_t)i + 1000);
+        }
+        look_next(scene, look, time, KEEP);
+        assert_int_equal(scene->marks.count, CROWD);
+        assert_int_equal(scene->sockets.owners.count, CROWD);
+        assert_int_equal(scene->sockets.owners.process_count, CROWD);
+        for (uint32_t i = 1; i <= CROWD; i++)
+            assert_holder(scene, i, (pid_t)i + 1000);
+    }
+}
+
 /* ---- network namespaces ---- */
 
 static void namespaces_are_told_apart(void **state)
@@ -634,6 +661,7 @@ int main(void)
         IN_SCENE(without_processes_none_are_kept),
         IN_SCENE(one_that_goes_while_it_is_looked_at),
         IN_SCENE(one_that_nobody_holds_any_more),
+        IN_SCENE(a_crowd_that_ends_at_once),
         IN_SCENE(namespaces_are_told_apart),
         IN_SCENE(a_namespace_that_is_gone_has_its_name),
         IN_SCENE(a_namespace_that_stays_is_the_same),
