@@ -22,7 +22,7 @@ struct run {
     struct filter *filter;
     bool tells_port; /* a port alone was asked about */
     struct sockets_port port;
-    bool taken;
+    enum sockets_port_answer answer;
     struct sockets sockets;
     struct sockets_beyond beyond;
     struct sockets_output output;
@@ -118,7 +118,7 @@ static int show_some(void *user, struct sockets *sockets, size_t count, struct e
 static int answer(struct run *run, struct error *error)
 {
     struct buffer words = {0};
-    const int failed = sockets_port_tell(&run->port, &run->sockets, &words, &run->taken, error);
+    const int failed = sockets_port_tell(&run->port, &run->sockets, &words, &run->answer, error);
     if (!failed && !run->options.json)
         buffer_add(&run->output.pending, words.data, words.length);
     buffer_release(&words);
@@ -173,6 +173,11 @@ static void say_what_is_beyond(const struct run *run)
                      beyond->bound, beyond->bound == 1 ? " that matches is" : "s that match are");
 }
 
+static bool recording_lacks_something(const struct run *run)
+{
+    return run->replayed.cut || run->replayed.damaged || run->replayed.narrow;
+}
+
 /* Returns EXIT_INCOMPLETE when something may be missing because of it. */
 static int say_what_recording_lacks(const struct run *run)
 {
@@ -189,16 +194,32 @@ static int say_what_recording_lacks(const struct run *run)
                      "'%s' has only some of the sockets that are asked for: the "
                      "others were not asked for when it was recorded",
                      path);
-    return run->replayed.cut || run->replayed.damaged || run->replayed.narrow ? EXIT_INCOMPLETE
-                                                                              : EXIT_DONE;
+    return recording_lacks_something(run) ? EXIT_INCOMPLETE : EXIT_DONE;
 }
 
-/* Returns EXIT_INCOMPLETE when something may be missing in the list. */
-static int say_what_is_missing(const struct run *run, const struct sockets *sockets)
+static const char *remedy_of(const struct run *run, const struct sockets *sockets)
 {
-    const bool root = sockets->viewer == 0, replay = run->options.replay;
-    const char *remedy = root ? "" : replay ? ": sudo records them" : ": sudo shows them";
-    const char *others = !root ? "other users'" : replay ? "not recorded" : "out of our sight";
+    return sockets->viewer == 0  ? ""
+           : run->options.replay ? ": sudo records them"
+                                 : ": sudo shows them";
+}
+
+static void say_whose_are_hidden(const struct run *run, const struct sockets *sockets)
+{
+    const char *others = sockets->viewer != 0  ? "other users'"
+                         : run->options.replay ? "not recorded"
+                                               : "out of our sight";
+    if (sockets->hidden == 1)
+        command_warn(run->command, "the owner of 1 socket is %s%s", others,
+                     remedy_of(run, sockets));
+    else if (sockets->hidden)
+        command_warn(run->command, "the owners of %zu sockets are %s%s", sockets->hidden, others,
+                     remedy_of(run, sockets));
+}
+
+/* Returns EXIT_INCOMPLETE when sockets may be missing in the list of these namespaces. */
+static int say_which_are_missing(const struct run *run, const struct sockets *sockets)
+{
     int status = say_what_recording_lacks(run);
     if (sockets->incomplete) {
         command_warn(run->command, "the kernel's list changed while it was read: sockets may be "
@@ -208,21 +229,44 @@ static int say_what_is_missing(const struct run *run, const struct sockets *sock
     for (unsigned kind = 0; kind < SOCKET_KINDS; kind++)
         if (sockets->list.refused & SOCKET_KIND_BIT(kind)) {
             command_warn(run->command, "the kernel does not tell us of %s sockets%s",
-                         socket_kind_name((enum socket_kind)kind), remedy);
+                         socket_kind_name((enum socket_kind)kind), remedy_of(run, sockets));
             status = EXIT_INCOMPLETE;
         }
+    return status;
+}
+
+/* Returns EXIT_INCOMPLETE when something may be missing in the list. */
+static int say_what_is_missing(const struct run *run, const struct sockets *sockets)
+{
+    int status = say_which_are_missing(run, sockets);
     if (sockets->every_space && sockets->unseen_spaces) {
         command_warn(run->command, "the network namespace%s of %zu process%s could not be seen%s",
                      sockets->unseen_spaces == 1 ? "" : "s", sockets->unseen_spaces,
-                     sockets->unseen_spaces == 1 ? "" : "es", remedy);
+                     sockets->unseen_spaces == 1 ? "" : "es", remedy_of(run, sockets));
         status = EXIT_INCOMPLETE;
     }
-    if (sockets->hidden == 1)
-        command_warn(run->command, "the owner of 1 socket is %s%s", others, remedy);
-    else if (sockets->hidden)
-        command_warn(run->command, "the owners of %zu sockets are %s%s", sockets->hidden, others,
-                     remedy);
+    say_whose_are_hidden(run, sockets);
     return status;
+}
+
+/* Returns whether the port has somebody, EXIT_DONE, or nobody, EXIT_INCOMPLETE; EXIT_TROUBLE when
+ * that could not be seen. */
+static int say_what_port_lacks(const struct run *run)
+{
+    const struct sockets *sockets = &run->sockets;
+    say_which_are_missing(run, sockets);
+    if (run->options.json)
+        say_whose_are_hidden(run, sockets); /* words say it themselves */
+    if (run->answer == SOCKETS_PORT_TAKEN)
+        return EXIT_DONE;
+    /* Who is in there is in nobody's way here: it is said where more can be had by asking again. */
+    if (sockets->unseen_spaces && sockets->viewer != 0)
+        command_warn(run->command,
+                     "other network namespaces, where the port may be in use, could not all be "
+                     "seen%s",
+                     remedy_of(run, sockets));
+    return run->answer == SOCKETS_PORT_UNKNOWN || recording_lacks_something(run) ? EXIT_TROUBLE
+                                                                                 : EXIT_INCOMPLETE;
 }
 
 /* ---- the run ---- */
@@ -312,9 +356,8 @@ static int list_and_tell(struct run *run)
         return command_finish(run->command, EXIT_TROUBLE);
     if (failed)
         command_complain(run->command, &error);
-    else if (run->tells_port) /* whose answer says what was not to be seen */
-        status =
-            say_what_recording_lacks(run) == EXIT_DONE && run->taken ? EXIT_DONE : EXIT_INCOMPLETE;
+    else if (run->tells_port)
+        status = say_what_port_lacks(run);
     else
         status = say_what_is_missing(run, &run->sockets);
     say_what_is_beyond(run);
@@ -475,8 +518,8 @@ const struct command command_sockets = {
         "Those of other users are known to root only.\n"
         "\n"
         "The exit status is 0 when the list is complete, even if it is empty, 1 when something may "
-        "be missing or a PORT that was asked about is free, 2 for words that make no sense, and 3 "
-        "when this machine failed.",
+        "be missing, 2 for words that make no sense, and 3 when this machine failed. Of a PORT it "
+        "is 0 when somebody has it here, 1 when it is free, and 3 when that could not be seen.",
     .options = sockets_options_table,
     .examples = examples,
     .run = run,

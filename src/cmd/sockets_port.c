@@ -156,32 +156,44 @@ static enum socket_kind trial_kind(uint32_t kinds)
     return SOCKET_TCP;
 }
 
+static struct port_question question_of(const struct sockets_port *port,
+                                        const struct sockets *sockets)
+{
+    return (struct port_question){.port = port->number,
+                                  .kinds = sockets->query.kinds,
+                                  .limits = port->limits,
+                                  .trial = port->trial,
+                                  .trial_kind = port->trial_kind,
+                                  .now = port->time,
+                                  .incomplete = sockets->incomplete,
+                                  .recorded = sockets->options->replay != NULL};
+}
+
 void sockets_port_try(struct sockets_port *port, const struct sockets *sockets)
 {
     port->trial_kind = trial_kind(sockets->query.kinds);
-    if (sockets->options->replay) /* it is about another machine */
+    const struct port_question question = question_of(port, sockets);
+    if (sockets->options->replay || sockets->options->json)
         return;
     port_limits_read(port->number, &port->limits);
-    port_trial_make(port->trial_kind, port->number, &port->trial);
+    if (port_story_wants_trial(&question, &sockets->list))
+        port_trial_make(port->trial_kind, port->number, &port->trial);
 }
 
 int sockets_port_tell(const struct sockets_port *port, const struct sockets *sockets,
-                      struct buffer *buffer, bool *ret_taken, struct error *error)
+                      struct buffer *buffer, enum sockets_port_answer *ret_answer,
+                      struct error *error)
 {
-    const struct port_question question = {.port = port->number,
-                                           .kinds = sockets->query.kinds,
-                                           .limits = port->limits,
-                                           .trial = port->trial,
-                                           .trial_kind = port->trial_kind,
-                                           .now = port->time,
-                                           .recorded = sockets->options->replay != NULL};
+    const struct port_question question = question_of(port, sockets);
     struct port_story story;
     const int failed =
         port_story_make(&question, &sockets->list, sockets->has_owners ? &sockets->owners : NULL,
                         sockets_own_map(sockets), &story, error);
     if (failed)
         return failed;
-    *ret_taken = port_story_is_taken(&story);
+    *ret_answer = port_story_is_taken(&story)     ? SOCKETS_PORT_TAKEN
+                  : port_story_is_unknown(&story) ? SOCKETS_PORT_UNKNOWN
+                                                  : SOCKETS_PORT_FREE;
     port_story_write(&story, buffer);
     port_story_release(&story);
     return buffer->failed ? error_set(error, ENOMEM, "out of memory") : 0;

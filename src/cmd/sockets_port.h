@@ -13,7 +13,7 @@ struct sockets_port {
 
     uint64_t time; /* of the sockets: wall clock */
 
-    /* What this machine's settings are, and what bind() says. */
+    /* What this machine's settings are, and what bind() says, where words are wanted. */
     struct port_limits limits;
     struct port_trial trial;
     enum socket_kind trial_kind;
@@ -34,10 +34,17 @@ int sockets_port_check(const struct sockets_port *port, const struct sockets_opt
 /* What to ask for. */
 void sockets_port_ask(const struct sockets_port *port, struct sockets *sockets);
 
+enum sockets_port_answer {
+    SOCKETS_PORT_TAKEN, /* somebody who wants it cannot have it alone */
+    SOCKETS_PORT_FREE,
+    SOCKETS_PORT_UNKNOWN, /* nobody was seen, but not everything could be */
+};
+
 /* Asks for the rest, once the sockets were gathered. */
 void sockets_port_try(struct sockets_port *port, const struct sockets *sockets);
 
-/* Adds the answer, of what was gathered for it, to the buffer. `ret_taken`: somebody who wants the
- * port cannot have it alone. Returns 0, or -ENOMEM with an error. */
+/* Adds the answer, of what was gathered for it, to the buffer. Returns 0, or -ENOMEM with an error.
+ */
 int sockets_port_tell(const struct sockets_port *port, const struct sockets *sockets,
-                      struct buffer *buffer, bool *ret_taken, struct error *error);
+                      struct buffer *buffer, enum sockets_port_answer *ret_answer,
+                      struct error *error);

@@ -19,11 +19,16 @@ struct telling {
     size_t plain_count; /* of them */
 };
 
+static bool is_asked_for(const struct port_question *question, const struct socket_entry *entry)
+{
+    return entry->local_port == question->port && entry->family != ADDRESS_NONE &&
+           entry->kind < SOCKET_KINDS && entry->kind != SOCKET_RAW &&
+           (question->kinds & SOCKET_KIND_BIT(entry->kind));
+}
+
 static bool has_port(const struct telling *telling, const struct socket_entry *entry)
 {
-    return entry->local_port == telling->question->port && entry->family != ADDRESS_NONE &&
-           entry->kind < SOCKET_KINDS && entry->kind != SOCKET_RAW &&
-           (telling->question->kinds & SOCKET_KIND_BIT(entry->kind));
+    return is_asked_for(telling->question, entry);
 }
 
 static enum port_role role_of(const struct socket_entry *entry)
@@ -594,6 +599,22 @@ void port_story_release(struct port_story *story)
     free(story->uses);
     arena_release(&story->arena);
     *story = (struct port_story){0};
+}
+
+enum socket_kind port_plain_kind(enum socket_kind kind)
+{
+    return kind == SOCKET_MPTCP ? SOCKET_TCP : kind;
+}
+
+bool port_story_wants_trial(const struct port_question *question, const struct socket_list *list)
+{
+    if (question->recorded)
+        return false; /* it is about another machine, or another time */
+    for (size_t i = 0; i < list->count; i++)
+        if (list->entries[i].space == 0 && is_asked_for(question, &list->entries[i]) &&
+            port_plain_kind(list->entries[i].kind) == port_plain_kind(question->trial_kind))
+            return false;
+    return true;
 }
 
 bool port_story_is_taken(const struct port_story *story)

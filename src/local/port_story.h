@@ -66,9 +66,10 @@ struct port_question {
     struct port_trial
         trial; /* of the kind that is named first below; tells more, need not be made */
     enum socket_kind trial_kind;
-    uint64_t now;  /* clock_wall(), or when it was recorded */
-    bool recorded; /* of another time, perhaps of another machine: nothing is known but the
-                      sockets, and their owners where these are given */
+    uint64_t now;    /* clock_wall(), or when it was recorded */
+    bool incomplete; /* the list may lack sockets (diag.h) */
+    bool recorded;   /* of another time, perhaps of another machine: nothing is known but the
+                        sockets, and their owners where these are given */
 };
 
 struct port_story {
@@ -83,6 +84,10 @@ struct port_story {
     struct arena arena;
 };
 
+/* Does the story tell what the trial says? Where sockets of its kind have the port, that is known
+ * without one: a trial is in the way of who binds to the port at the same time. */
+bool port_story_wants_trial(const struct port_question *question, const struct socket_list *list);
+
 /* Finds out. `list` has the sockets of every state with this local port, perhaps others, too;
  * `owners` were found with details, or are NULL: not known; `map` is that of our own namespace or
  * NULL. The story is valid as long as these are. Returns 0, or -ENOMEM with an error. */
@@ -93,6 +98,9 @@ void port_story_release(struct port_story *story);
 
 /* Is there anything in our own namespace that somebody would have to share the port with? */
 bool port_story_is_taken(const struct port_story *story);
+
+/* Was no such thing seen, while there may be one that could not be? */
+bool port_story_is_unknown(const struct port_story *story);
 
 /* Appends the story in sentences, with every hostile text escaped, lines ended by newlines. */
 void port_story_write(const struct port_story *story, struct buffer *buffer);

@@ -6,35 +6,35 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* MPTCP's ports are TCP's. */
-static enum socket_kind plain_kind(enum socket_kind kind)
-{
-    return kind == SOCKET_MPTCP ? SOCKET_TCP : kind;
-}
-
 static bool is_used(const struct port_story *story, enum socket_kind kind)
 {
     for (size_t i = 0; i < story->use_count; i++)
-        if (story->uses[i].space == 0 && plain_kind(story->uses[i].kind) == kind)
+        if (story->uses[i].space == 0 && port_plain_kind(story->uses[i].kind) == kind)
             return true;
     return false;
 }
 
-/* Kinds that were asked for and have no socket. UDP-Lite and SCTP are of interest only to who asks
- * for nothing else; that nobody has the same number in UDP, too, is of none. */
-static uint32_t free_kinds(const struct port_story *story)
+/* UDP-Lite and SCTP are of interest only to who asks for nothing else; that nobody has the same
+ * number in UDP, too, is of none. */
+uint32_t port_unused_kinds(const struct port_story *story)
 {
     const uint32_t usual = SOCKET_KIND_BIT(SOCKET_TCP) | SOCKET_KIND_BIT(SOCKET_UDP);
     uint32_t kinds = 0;
     for (enum socket_kind kind = 0; kind < SOCKET_RAW; kind++)
         if (story->question.kinds & SOCKET_KIND_BIT(kind))
-            kinds |= SOCKET_KIND_BIT(plain_kind(kind));
+            kinds |= SOCKET_KIND_BIT(port_plain_kind(kind));
     if (kinds & usual)
         kinds &= usual;
     for (enum socket_kind kind = 0; kind < SOCKET_RAW; kind++)
         if (is_used(story, kind))
             kinds &= ~SOCKET_KIND_BIT(kind);
     return port_story_is_taken(story) ? kinds & SOCKET_KIND_BIT(SOCKET_TCP) : kinds;
+}
+
+bool port_story_is_unknown(const struct port_story *story)
+{
+    return !port_story_is_taken(story) &&
+           (story->question.incomplete || (port_unused_kinds(story) & story->list->refused));
 }
 
 static void say_privilege(const struct port_teller *teller)
@@ -47,22 +47,23 @@ static void say_privilege(const struct port_teller *teller)
                           unprivileged);
 }
 
-static void say_trial(const struct port_teller *teller)
+/* `unseen`: whether somebody has it. */
+static void say_trial(const struct port_teller *teller, bool unseen)
 {
     const struct port_trial *trial = &teller->story->question.trial;
     struct buffer *buffer = teller->buffer;
     char reason[128];
-    if (!trial->made)
-        return say_privilege(teller);
     switch (trial->plain) {
     case 0:
-        buffer_add_text(buffer, "  It can be had: bind() works\n");
+        buffer_add_format(buffer, "  %s can be had: bind() works\n", unseen ? "But it" : "It");
         break;
     case EADDRINUSE:
-        buffer_add_text(buffer,
-                        "  But bind() fails with EADDRINUSE: a socket has it that the kernel does "
-                        "not list, such as one that is bound but does not listen (told only since "
-                        "Linux 6.8)\n");
+        buffer_add_format(
+            buffer, "  %s\n",
+            unseen ? "Somebody has it: bind() fails with EADDRINUSE"
+                   : "But bind() fails with EADDRINUSE: a socket has it that the kernel does not "
+                     "list, such as one that is bound but does not listen (told only since Linux "
+                     "6.8)");
         if (trial->reusing == 0)
             buffer_add_text(buffer, "  With SO_REUSEADDR bind() works\n");
         break;
@@ -75,6 +76,14 @@ static void say_trial(const struct port_teller *teller)
                           strerror_r(trial->plain, reason, sizeof(reason)));
         break;
     }
+}
+
+static enum socket_kind first_kind(uint32_t kinds)
+{
+    enum socket_kind first = 0;
+    while (!(kinds & SOCKET_KIND_BIT(first)))
+        first++;
+    return first;
 }
 
 static bool same_service(const struct port_story *story, uint32_t kinds)
@@ -93,45 +102,72 @@ static bool same_service(const struct port_story *story, uint32_t kinds)
     return true;
 }
 
-/* "port 8081, neither TCP (tproxy) nor UDP (sunproxyadmin)", or "port 80 (http), neither …" */
-static void say_free_kinds(const struct port_teller *teller, enum socket_kind first, uint32_t kinds)
+/* "port 8081, neither TCP (tproxy) nor UDP (sunproxyadmin)", or "port 80 (http), neither …", by the
+ * words that join them; "TCP port 80 (http)". */
+static void say_kinds(const struct port_teller *teller, uint32_t kinds, const char *before,
+                      const char *between)
 {
     const bool same = same_service(teller->story, kinds);
+    const enum socket_kind first = first_kind(kinds);
+    if (kinds == SOCKET_KIND_BIT(first))
+        return port_say_port(teller, first);
     buffer_add_format(teller->buffer, "port %u", (unsigned)teller->story->question.port);
     if (same)
         port_say_service(teller, first);
     for (enum socket_kind kind = first; kind < SOCKET_RAW; kind++) {
         if (!(kinds & SOCKET_KIND_BIT(kind)))
             continue;
-        buffer_add_format(teller->buffer, "%s %s", kind == first ? ", neither" : " nor",
+        buffer_add_format(teller->buffer, "%s %s", kind == first ? before : between,
                           port_kind_word(kind));
         if (!same)
             port_say_service(teller, kind);
     }
 }
 
+static bool is_tried(const struct port_question *question, uint32_t kinds)
+{
+    return question->trial.made && port_plain_kind(question->trial_kind) == first_kind(kinds);
+}
+
+static void say_nobody(const struct port_teller *teller, uint32_t kinds)
+{
+    const struct port_question *question = &teller->story->question;
+    const bool refuted = is_tried(question, kinds) && question->trial.plain == EADDRINUSE;
+    buffer_add_text(teller->buffer, question->recorded ? "The recording has no socket of "
+                                    : refuted || question->incomplete ? "Nobody is seen that uses "
+                                                                      : "Nobody uses ");
+    say_kinds(teller, kinds, ", neither", " nor");
+    if (question->incomplete)
+        buffer_add_text(teller->buffer, ", but some of the sockets could not be seen");
+    buffer_add_character(teller->buffer, '\n');
+    if (is_tried(question, kinds))
+        say_trial(teller, question->incomplete);
+}
+
+/* The kernel would not tell of them. */
+static void say_unseen(const struct port_teller *teller, uint32_t kinds)
+{
+    const struct port_question *question = &teller->story->question;
+    buffer_add_text(teller->buffer, "Whether anybody uses ");
+    say_kinds(teller, kinds, ",", " or");
+    buffer_add_format(teller->buffer, "%s could not be seen%s\n",
+                      kinds == SOCKET_KIND_BIT(first_kind(kinds)) ? "" : ",",
+                      question->recorded ? " when it was recorded" : "");
+    if (is_tried(question, kinds))
+        say_trial(teller, true);
+}
+
 void port_say_free(const struct port_teller *teller)
 {
     const struct port_question *question = &teller->story->question;
-    const struct port_trial *trial = &question->trial;
-    const uint32_t kinds = free_kinds(teller->story);
-    enum socket_kind first = 0;
-    if (kinds == 0)
-        return;
-    while (!(kinds & SOCKET_KIND_BIT(first)))
-        first++;
-    const bool tried = trial->made && plain_kind(question->trial_kind) == first;
-    buffer_add_text(teller->buffer, question->recorded ? "The recording has no socket of "
-                                    : tried && trial->plain == EADDRINUSE
-                                        ? "Nobody is seen that uses "
-                                        : "Nobody uses ");
-    if (kinds == SOCKET_KIND_BIT(first))
-        port_say_port(teller, first);
-    else
-        say_free_kinds(teller, first, kinds);
-    buffer_add_character(teller->buffer, '\n');
-    if (!question->recorded && (tried || !trial->made))
-        say_trial(teller);
+    const uint32_t kinds = port_unused_kinds(teller->story);
+    const uint32_t unseen = kinds & teller->story->list->refused;
+    if (kinds & ~unseen)
+        say_nobody(teller, kinds & ~unseen);
+    if (unseen)
+        say_unseen(teller, unseen);
+    if (kinds && !question->recorded && !question->trial.made)
+        say_privilege(teller);
 }
 
 void port_say_range(const struct port_teller *teller)

@@ -3,11 +3,14 @@
 
 import contextlib
 import csv
+import errno
 import io
 import os
 import pathlib
 import re
+import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -71,6 +74,7 @@ class Sockets(unittest.TestCase):
         said = done.stderr
         if not ROOT:  # what else there is on the machine may be others'
             said = re.sub("^porthole sockets: the owners? of .* other users'.*\n", "", said)
+            said = re.sub("^porthole sockets: other network namespaces, .*\n", "", said)
         self.assertEqual((done.returncode, said), (status, stderr), words)
         return done.stdout
 
@@ -618,6 +622,51 @@ sys.stdin.read()
 """
 
 
+TCP, UDP = 0, 2  # as recordings have them
+
+
+def spoil_tape(whole, file, kinds, change):
+    """Copies a recording; what is said of these kinds becomes change(type of record, bytes)."""
+    data = pathlib.Path(whole).read_bytes()
+    at, spoilt, copy = 31, False, [data[:31]]
+    while at < len(data):
+        kind, length = struct.unpack_from("=II", data, at)
+        record = data[at + 8 : at + 8 + length]
+        at += 8 + length
+        if kind == 2:  # a question
+            spoilt = struct.unpack_from("=I", record, 4)[0] in kinds
+            copy.append(struct.pack("=II", kind, length) + record)
+            if spoilt and change(kind, record):
+                copy.append(change(kind, record))
+        elif kind in (3, 4, 5, 6) and spoilt:  # its answer
+            copy.append(change(kind, record))
+        else:
+            copy.append(struct.pack("=II", kind, length) + record)
+    pathlib.Path(file).write_bytes(b"".join(copy))
+
+
+def refuse(whole, file, kinds):
+    """The kernel would not tell of these kinds."""
+    refusal = struct.pack("=III", 5, 4, errno.EPERM)
+    spoil_tape(whole, file, kinds, lambda kind, _: refusal if kind == 2 else b"")
+
+
+def interrupt(whole, file, kinds):
+    """The kernel's table changed while it told of these kinds."""
+
+    def change(kind, record):
+        if kind != 3:  # messages of netlink
+            return b"" if kind == 2 else struct.pack("=II", kind, len(record)) + record
+        changed, at = bytearray(record), 0
+        while at + 16 <= len(changed):
+            length, _, flags = struct.unpack_from("=IHH", changed, at)
+            struct.pack_into("=H", changed, at + 6, flags | 0x10)  # NLM_F_DUMP_INTR
+            at += (length + 3) & ~3
+        return struct.pack("=II", kind, len(changed)) + bytes(changed)
+
+    spoil_tape(whole, file, kinds, change)
+
+
 class BarePort(Sockets):
     def ask(self, *words, status):
         return self.sockets(*words, status=status)
@@ -765,6 +814,79 @@ class BarePort(Sockets):
                 for part in ("bind()", "ip_local_port_range", "kill"):
                     self.assertNotIn(part, story)
             self.assertIn(f"The recording has no socket of port {free}", story)
+
+    def test_what_could_not_be_seen(self):
+        """Nobody is said to be free of users whom the kernel would not tell of."""
+        listener = self.keep(listen("127.0.0.1"))
+        taken = str(port_of(listener))
+        with listen("0.0.0.0") as other:
+            free = str(port_of(other))
+        warned = "porthole sockets: the kernel does not tell us of {} sockets{}\n"
+        remedy = "" if ROOT else ": sudo records them"
+        changed = (
+            "porthole sockets: the kernel's list changed while it was read: sockets may be missing\n"
+        )
+        unseen = "could not be seen when it was recorded\n"
+        with tempfile.TemporaryDirectory(prefix="porthole-") as folder:
+            whole, file = f"{folder}/whole", f"{folder}/tape"
+            self.sockets("--record", whole)
+            for spoil, kinds, words, status, story, said in (
+                (refuse, [TCP], free, 3, f"Whether anybody uses TCP port {free}", ["tcp"]),
+                (refuse, [TCP], taken, 3, f"Whether anybody uses TCP port {taken}", ["tcp"]),
+                (refuse, [TCP, UDP], f"{taken}/tcp", 3, f"Whether anybody uses TCP port {taken}", ["tcp"]),
+                (refuse, [TCP, UDP], free, 3, f"Whether anybody uses port {free}", ["tcp", "udp"]),
+                (refuse, [UDP], free, 3, f"Whether anybody uses UDP port {free}", ["udp"]),
+                (refuse, [UDP], f"{free}/tcp", 1, f"has no socket of TCP port {free}", []),
+                (refuse, [UDP], taken, 0, f"listens on TCP port {taken}", ["udp"]),
+                (interrupt, [TCP], free, 3, "but some of the sockets could not be seen\n", None),
+                (interrupt, [TCP], taken, 0, f"listens on TCP port {taken}", None),
+            ):
+                spoil(whole, file, kinds)
+                case = (spoil.__name__, kinds, words)
+                warnings = changed if said is None else "".join(warned.format(k, remedy) for k in said)
+                answer = self.sockets("--replay", file, words, status=status, stderr=warnings)
+                self.assertIn(story, answer, case)
+                self.assertEqual("Whether" in story, unseen in answer, case)
+                listed = self.sockets(
+                    "--json", "--replay", file, words, status=status, stderr=warnings
+                )
+                self.assertEqual(bool(listed), status == 0, case)
+
+    def test_a_recording_that_is_cut_off(self):
+        listener = self.keep(listen("127.0.0.1"))
+        with listen("0.0.0.0") as other:
+            free = str(port_of(other))
+        with tempfile.TemporaryDirectory(prefix="porthole-") as folder:
+            file = pathlib.Path(folder, "tape")
+            self.sockets("--record", str(file))
+            file.write_bytes(file.read_bytes()[:-1])
+            for port, status in ((str(port_of(listener)), 0), (free, 3)):
+                done = run("sockets", "--replay", str(file), port)
+                self.assertEqual(done.returncode, status)
+                self.assertIn(" is cut off: ", done.stderr)
+
+    def test_it_is_tried_only_where_that_tells_more(self):
+        if not shutil.which("strace"):
+            self.skipTest("no strace: nothing to see it with")
+        listener = self.keep(listen("127.0.0.1"))
+        datagram = self.keep(bind(socket.SOCK_DGRAM, "127.0.0.1"))
+        with listen("0.0.0.0") as other:
+            free = str(port_of(other))
+        for words, tried in (
+            ([str(port_of(listener))], False),
+            ([f"{port_of(listener)}/tcp"], False),
+            ([f"{port_of(datagram)}/udp"], False),
+            ([str(port_of(datagram))], True),  # for TCP
+            ([free], True),
+            (["--json", free], False),
+        ):
+            traced = subprocess.run(
+                ["strace", "-f", "-e", "trace=bind", PROGRAM, "sockets", *words],
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
+            if "bind(" not in traced.stderr:  # netlink's sockets are bound, too
+                self.skipTest("nothing may be traced here")
+            self.assertEqual("sin6_port" in traced.stderr or "sin_port" in traced.stderr, tried, words)
 
     def test_an_option_of_lists_makes_it_a_filter(self):
         listener = self.keep(listen("127.0.0.1"))
@@ -980,6 +1102,22 @@ class Rights(Sockets):
             started.stdin.close()
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertIn(f" nobodys {started.pid} ", done.stdout)
+
+    def test_a_port_in_other_namespaces(self):
+        """Where nobody has it here, somebody may there; where somebody has it, that does not matter."""
+        with listen("127.0.0.1") as listener:
+            taken = str(port_of(listener))
+            for words in ([], ["--json"]):
+                done = subprocess.run([*NOBODY, PROGRAM, "sockets", *words, taken],
+                                      capture_output=True, text=True, check=False)  # fmt: skip
+                self.assertEqual((done.returncode, "namespaces" in done.stderr), (0, False), words)
+                hidden = "porthole sockets: the owner of 1 socket is other users': sudo shows them\n"
+                self.assertEqual(done.stderr, hidden if words else "")
+        for words in ([], ["--json"]):
+            done = subprocess.run([*NOBODY, PROGRAM, "sockets", *words, taken],
+                                  capture_output=True, text=True, check=False)  # fmt: skip
+            self.assertEqual(done.returncode, 1, words)
+            self.assertRegex(done.stderr, "^porthole sockets: other network .*: sudo shows them\n$")
 
     def test_other_namespaces(self):
         done = subprocess.run([*NOBODY, PROGRAM, "sockets", "--all-namespaces"], capture_output=True,

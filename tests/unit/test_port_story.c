@@ -630,6 +630,136 @@ static void nobody_uses_it(void **state)
     }
 }
 
+/* What was not seen may have the port: neither kinds of which the kernel would not tell, nor what
+ * it left out, have nobody. */
+static void what_was_not_seen_is_not_free(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t refused;
+        bool incomplete;
+        struct port_trial trial;
+        bool recorded;
+        bool unknown;
+        const char *text;
+    } cases[] = {
+        {TCP,
+         false,
+         {.made = true},
+         false,
+         true,
+         "Nobody uses UDP port 80 (http)\n"
+         "Whether anybody uses TCP port 80 (http) could not be seen\n"
+         "  But it can be had: bind() works\n"},
+        {TCP | UDP,
+         false,
+         {.made = true, .plain = EADDRINUSE, .reusing = EADDRINUSE},
+         false,
+         true,
+         "Whether anybody uses port 80 (http), TCP or UDP, could not be seen\n"
+         "  Somebody has it: bind() fails with EADDRINUSE\n"},
+        {UDP,
+         false,
+         {.made = true},
+         false,
+         true,
+         "Nobody uses TCP port 80 (http)\n"
+         "  It can be had: bind() works\n"
+         "Whether anybody uses UDP port 80 (http) could not be seen\n"},
+        {SOCKET_KIND_BIT(SOCKET_SCTP) | SOCKET_KIND_BIT(SOCKET_MPTCP),
+         false,
+         {0},
+         false,
+         false,
+         "Nobody uses port 80 (http), neither TCP nor UDP\n"},
+        {0,
+         true,
+         {.made = true},
+         false,
+         true,
+         "Nobody is seen that uses port 80 (http), neither TCP nor UDP, but some of the sockets "
+         "could not be seen\n"
+         "  But it can be had: bind() works\n"},
+        {0,
+         true,
+         {.made = true, .plain = EADDRINUSE},
+         false,
+         true,
+         "Nobody is seen that uses port 80 (http), neither TCP nor UDP, but some of the sockets "
+         "could not be seen\n"
+         "  Somebody has it: bind() fails with EADDRINUSE\n"
+         "  With SO_REUSEADDR bind() works\n"},
+        {TCP | UDP,
+         false,
+         {0},
+         true,
+         true,
+         "From a recording of 2023-11-14 22:13, which does not tell whether the port can be had:\n"
+         "Whether anybody uses port 80 (http), TCP or UDP, could not be seen when it was "
+         "recorded\n"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct scene scene;
+        scene_start(&scene, 80);
+        scene.list.refused = cases[i].refused;
+        scene.question.incomplete = cases[i].incomplete;
+        scene.question.trial = cases[i].trial;
+        scene.question.recorded = cases[i].recorded;
+        tell(&scene);
+        expect_text(&scene, cases[i].text);
+        assert_int_equal(port_story_is_unknown(&scene.story), cases[i].unknown);
+        scene_end(&scene);
+    }
+    /* Somebody who was seen is there, whatever else there is. */
+    struct scene scene;
+    scene_start(&scene, 80);
+    scene.list.refused = TCP;
+    scene.question.incomplete = true;
+    add(&scene, SOCKET_CLOSE, 10)->kind = SOCKET_UDP;
+    tell(&scene);
+    expect_said(&scene, "\nWhether anybody uses TCP port 80 (http) could not be seen\n");
+    expect_unsaid(&scene, "obody uses");
+    assert_true(port_story_is_taken(&scene.story));
+    assert_false(port_story_is_unknown(&scene.story));
+    scene_end(&scene);
+}
+
+static void trials_that_tell_more(void **state)
+{
+    (void)state;
+    static const struct {
+        enum socket_kind kind, trial;
+        enum socket_state state;
+        uint32_t space;
+        uint16_t port;
+        bool wanted;
+    } cases[] = {
+        {SOCKET_TCP, SOCKET_TCP, SOCKET_LISTEN, 0, 80, false},
+        {SOCKET_TCP, SOCKET_TCP, SOCKET_TIME_WAIT, 0, 80, false},
+        {SOCKET_MPTCP, SOCKET_TCP, SOCKET_LISTEN, 0, 80, false},
+        {SOCKET_UDP, SOCKET_UDP, SOCKET_CLOSE, 0, 80, false},
+        {SOCKET_UDP, SOCKET_TCP, SOCKET_CLOSE, 0, 80, true},
+        {SOCKET_TCP, SOCKET_TCP, SOCKET_LISTEN, 1, 80, true},
+        {SOCKET_TCP, SOCKET_TCP, SOCKET_ESTABLISHED, 0, 81, true},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct scene scene;
+        scene_start(&scene, 80);
+        scene.question.kinds |= SOCKET_KIND_BIT(SOCKET_MPTCP);
+        scene.question.trial_kind = cases[i].trial;
+        assert_true(port_story_wants_trial(&scene.question, &scene.list));
+        struct socket_entry *entry = add(&scene, cases[i].state, 10);
+        entry->kind = (uint8_t)cases[i].kind;
+        entry->space = cases[i].space;
+        entry->local_port = cases[i].port;
+        if (port_story_wants_trial(&scene.question, &scene.list) != cases[i].wanted)
+            fail_msg("case %zu", i);
+        scene.question.recorded = true;
+        assert_false(port_story_wants_trial(&scene.question, &scene.list));
+        scene_end(&scene);
+    }
+}
+
 static void other_namespaces_are_in_nobodys_way(void **state)
 {
     (void)state;
@@ -1130,6 +1260,8 @@ int main(void)
         cmocka_unit_test(what_is_left_of_connections),
         cmocka_unit_test(it_is_bound_or_a_source),
         cmocka_unit_test(nobody_uses_it),
+        cmocka_unit_test(what_was_not_seen_is_not_free),
+        cmocka_unit_test(trials_that_tell_more),
         cmocka_unit_test(other_namespaces_are_in_nobodys_way),
         cmocka_unit_test(ends_in_other_namespaces_are_counted),
         cmocka_unit_test(a_proxy_elsewhere),
