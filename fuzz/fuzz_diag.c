@@ -103,6 +103,76 @@ static void try_maps(const struct diag_tape *tape, const struct socket_list *lis
     }
 }
 
+/* ---- those who take sockets as they come ---- */
+
+/* Has seen the first `at` of those that it would have got together. */
+struct taker {
+    const struct socket_list *all;
+    size_t at;
+};
+
+static bool is_kept(const struct socket_entry *entry)
+{
+    return (entry->local_port + entry->inode) % 2 == 0;
+}
+
+static void require_same(const struct socket_entry *one, const struct socket_entry *other)
+{
+    require(one->kind == other->kind && one->state == other->state);
+    require(one->local == other->local && one->local_port == other->local_port);
+    require(one->remote == other->remote && one->remote_port == other->remote_port);
+    require(one->space == other->space && one->inode == other->inode);
+    require(!one->path == !other->path && (!one->path || strcmp(one->path, other->path) == 0));
+}
+
+/* Keeps some, and looks at each once. */
+static int take_some(struct socket_list *list, void *user, struct error *error)
+{
+    (void)user, (void)error;
+    size_t kept = list->checked;
+    for (size_t i = list->checked; i < list->count; i++)
+        if (is_kept(&list->entries[i]))
+            list->entries[kept++] = list->entries[i];
+    list->count = list->checked = kept;
+    return 0;
+}
+
+static int take_all(struct socket_list *list, void *user, struct error *error)
+{
+    struct taker *taker = user;
+    (void)error;
+    for (size_t i = 0; i < list->count; i++) {
+        require(taker->at < taker->all->count);
+        require_same(&list->entries[i], &taker->all->entries[taker->at++]);
+    }
+    socket_list_clear(list);
+    return 0;
+}
+
+/* The same sockets come, whoever takes them. */
+static void try_takers(struct diag_tape *tape, const struct diag_query *query,
+                       const struct socket_list *all, int expected)
+{
+    struct taker taker = {.all = all};
+    struct socket_list list;
+    size_t closed = 0, at = 0;
+    socket_list_init(&list);
+    list.grown = take_some;
+    require(spaces_list(NULL, query, tape, &list, &closed, NULL) == expected);
+    for (size_t i = 0; i < all->count; i++)
+        if (is_kept(&all->entries[i])) {
+            require(at < list.count);
+            require_same(&list.entries[at++], &all->entries[i]);
+        }
+    require(at == list.count && list.refused == all->refused);
+    socket_list_release(&list);
+    list.grown = take_all;
+    list.user = &taker;
+    require(spaces_list(NULL, query, tape, &list, &closed, NULL) == expected);
+    require(taker.at == all->count && list.count == 0 && list.refused == all->refused);
+    socket_list_release(&list);
+}
+
 static void try_tape(const uint8_t *bytes, size_t length, struct socket_list *list)
 {
     const struct diag_query query = {.kinds = SOCKET_KIND_BIT(SOCKET_KINDS) - 1,
@@ -121,6 +191,7 @@ static void try_tape(const uint8_t *bytes, size_t length, struct socket_list *li
     for (size_t i = 0; i < list->space_count; i++)
         require(strnlen(list->spaces[i].name, sizeof(list->spaces[i].name)) <
                 sizeof(list->spaces[i].name));
+    try_takers(tape, &query, list, code);
     try_maps(tape, list);
     try_owners(tape);
     require(diag_tape_close(tape, NULL) == 0);

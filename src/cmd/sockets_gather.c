@@ -138,8 +138,8 @@ static int take(struct sockets *sockets, struct error *error)
     struct socket_list *list = &sockets->list;
     const bool judges = sockets->filter && !needs_owners(sockets);
     const bool records = sockets_tape_is_written(sockets);
-    size_t kept = sockets->checked;
-    for (size_t i = sockets->checked; i < list->count; i++) {
+    size_t kept = list->checked;
+    for (size_t i = list->checked; i < list->count; i++) {
         const struct socket_entry *entry = &list->entries[i];
         bool asked = true;
         int failed = look_at_space(sockets, entry->space, error);
@@ -153,7 +153,7 @@ static int take(struct sockets *sockets, struct error *error)
             list->entries[kept] = *entry;
         kept++;
     }
-    list->count = sockets->checked = kept;
+    list->count = list->checked = kept;
     return 0;
 }
 
@@ -164,7 +164,6 @@ static int grown(struct socket_list *list, void *user, struct error *error)
     if (!failed && sockets->show && list->count > 0) {
         failed = sockets->show(sockets->user, sockets, list->count, error);
         socket_list_clear(list);
-        sockets->checked = 0;
     }
     return failed;
 }
@@ -232,7 +231,7 @@ static void judge_with_owners(struct sockets *sockets)
                 list->entries[kept] = list->entries[i];
             kept++;
         }
-    list->count = sockets->checked = kept;
+    list->count = list->checked = kept;
 }
 
 /* Somebody has it, and it is none of those whom we may look at. */

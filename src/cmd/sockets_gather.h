@@ -63,7 +63,6 @@ struct sockets {
         struct sockets_numbers inodes, users;
     } noted; /* of all sockets, when they are recorded */
 
-    size_t checked; /* of the list: these are taken already */
     bool incomplete;
     size_t hidden; /* sockets held by somebody whom we may not see */
     size_t unseen_spaces;

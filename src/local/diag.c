@@ -223,17 +223,18 @@ static int question_ask(const struct listing *listing, const struct question *qu
                                         .local_port = listing->query->local_port};
     diag_tape_put(listing->tape, TAPE_QUESTION, &taped, sizeof(taped));
     const size_t mark = listing->list->count;
+    const uint64_t clears = listing->list->clears;
     struct diag_progress progress = {0};
     for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {
         if (attempt > 0)
             diag_tape_put(listing->tape, TAPE_AGAIN, NULL, 0);
-        listing->list->count = mark;
+        socket_list_truncate(listing->list, mark);
         progress = (struct diag_progress){0};
         int code = question_try(listing, question, &progress);
         if (code != 0)
             return code;
-        /* What was taken out of the list already cannot come again. */
-        if (!progress.interrupted || listing->list->grown)
+        /* Whoever clears the list has made something of its sockets, and would get them twice. */
+        if (!progress.interrupted || listing->list->clears != clears)
             break;
     }
     if (progress.refusal != 0)

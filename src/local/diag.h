@@ -32,8 +32,10 @@ struct diag_tape;
  * left out, and those that we have no right to hear of are in `list->refused`. With a tape that was
  * opened for writing, all answers are recorded. With one opened for reading nothing is asked of the
  * kernel: the sockets of that space which were recorded, as far as the query takes them, come
- * again. Returns 0, 1 when the list may be incomplete (the kernel's table changed while it was
- * read: NLM_F_DUMP_INTR, after three tries), or -errno with an error. */
+ * again. When the kernel's table changes while it is read (NLM_F_DUMP_INTR), the kernel is asked
+ * again, three times at most, unless the list was cleared meanwhile: what was taken out of it
+ * cannot be taken back. Returns 0, 1 when the list may be incomplete, because even the last answer
+ * was interrupted, or -errno with an error. */
 int diag_list(const struct diag_query *query, uint32_t space, struct diag_tape *tape,
               struct socket_list *list, struct error *error);
 

@@ -286,7 +286,7 @@ struct replay {
     uint32_t asked[FAMILIES];          /* kinds that were asked about at all */
     bool narrow;                       /* a question was about less than the query is */
     bool damaged;
-    size_t mark; /* what was listed before the question */
+    size_t counts_from; /* where on the tape the last try of the question begins */
     struct diag_progress progress;
     bool incomplete;
 };
@@ -297,7 +297,6 @@ static void replay_settle(struct replay *replay)
     if (replay->wanted && replay->progress.interrupted)
         replay->incomplete = true;
     replay->progress = (struct diag_progress){0};
-    replay->mark = replay->list->count;
     replay->wanted = false;
 }
 
@@ -380,11 +379,6 @@ static int replay_answer(struct replay *replay, uint32_t type, const char *bytes
     case TAPE_MESSAGES:
         return diag_read(bytes, length, (enum socket_kind)replay->question.kind, replay->query,
                          replay->question.space, replay->list, &replay->progress, replay->error);
-    case TAPE_AGAIN:
-        if (replay->mark < replay->list->count)
-            replay->list->count = replay->mark;
-        replay->progress = (struct diag_progress){0};
-        return 0;
     case TAPE_REFUSED:
         replay->list->refused |= SOCKET_KIND_BIT(replay->question.kind);
         return 0;
@@ -395,11 +389,28 @@ static int replay_answer(struct replay *replay, uint32_t type, const char *bytes
     }
 }
 
-static int replay_record(struct replay *replay, uint32_t type, const char *bytes, size_t length)
+/* Where the answer that counts begins, of a question that ends at `at`. */
+static size_t answer_start(const struct diag_tape *tape, size_t at)
 {
-    if (type == TAPE_QUESTION)
+    uint32_t type = 0;
+    const char *bytes = NULL;
+    size_t length = 0, start = at;
+    while (diag_tape_next(tape, &at, &type, &bytes, &length) && type != TAPE_QUESTION)
+        if (type == TAPE_AGAIN)
+            start = at;
+    return start;
+}
+
+/* The record ends at `end`. */
+static int replay_record(struct replay *replay, const struct diag_tape *tape, size_t end,
+                         uint32_t type, const char *bytes, size_t length)
+{
+    if (type == TAPE_QUESTION) {
         replay_question(replay, bytes, length);
-    if (!replay->wanted)
+        if (replay->wanted)
+            replay->counts_from = answer_start(tape, end);
+    }
+    if (!replay->wanted || end <= replay->counts_from)
         return 0;
     const int code = replay_answer(replay, type, bytes, length);
     if (code == -ENOMEM)
@@ -416,7 +427,7 @@ int diag_tape_list(struct diag_tape *tape, const struct diag_query *query, uint3
     const char *bytes = NULL;
     size_t length = 0;
     for (size_t at = 0; !replay.ended && diag_tape_next(tape, &at, &type, &bytes, &length);) {
-        const int code = replay_record(&replay, type, bytes, length);
+        const int code = replay_record(&replay, tape, at, type, bytes, length);
         if (code != 0)
             return code;
     }

@@ -16,7 +16,8 @@ enum tape_record {
                         order gives them numbers */
     TAPE_QUESTION,   /* struct tape_question. What follows is about it */
     TAPE_MESSAGES,   /* a datagram of netlink */
-    TAPE_AGAIN,      /* the messages since the question do not count: it is asked again */
+    TAPE_AGAIN,      /* what came since the question does not count: it is asked again. Who reads
+                        passes it over at once, so that it need not be taken back */
     TAPE_REFUSED,    /* positive errno (32 bits) */
     TAPE_TEXT,       /* a file of /proc/net: its name, NUL, and its text */
     TAPE_INTERFACES, /* of a network namespace: its number (32 bits), and exposure_map_pack() */

@@ -136,8 +136,17 @@ void socket_list_release(struct socket_list *list)
 
 void socket_list_clear(struct socket_list *list)
 {
-    list->count = 0;
+    list->count = list->checked = 0;
+    list->clears++;
     arena_release(&list->arena);
+}
+
+void socket_list_truncate(struct socket_list *list, size_t mark)
+{
+    if (list->count > mark)
+        list->count = mark;
+    if (list->checked > list->count)
+        list->checked = list->count;
 }
 
 int socket_list_grown(struct socket_list *list, struct error *error)

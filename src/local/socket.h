@@ -129,11 +129,14 @@ struct socket_space {
 };
 
 /* Sockets as they are listed. Where a hundred thousand shall not be in memory at once, `grown` is
- * called whenever some more have come, a few hundred at a time. It may take out any of them, also
- * all (socket_list_clear()). When it returns -errno, the listing ends with that. */
+ * called whenever some more have come, a few hundred at a time: those from `checked` on. It may
+ * take out any of these, and sets `checked` to what is left; or all there are, by
+ * socket_list_clear(). When it returns -errno, the listing ends with that. */
 struct socket_list {
     struct socket_entry *entries;
     size_t count, capacity;
+    size_t checked;              /* those before it `grown` has seen already */
+    uint64_t clears;             /* how often all were taken out, and cannot be taken back */
     struct socket_space *spaces; /* [0] is our own */
     size_t space_count;
     uint32_t refused; /* bits of enum socket_kind of which we had no right to hear */
@@ -145,6 +148,8 @@ struct socket_list {
 void socket_list_init(struct socket_list *list);
 void socket_list_release(struct socket_list *list);
 void socket_list_clear(struct socket_list *list); /* forgets the sockets, and their arena */
+/* Forgets those from `mark` on, which came last: they will come again. */
+void socket_list_truncate(struct socket_list *list, size_t mark);
 /* A zeroed entry at the end, valid until the next call; NULL without memory. */
 struct socket_entry *socket_list_add(struct socket_list *list);
 

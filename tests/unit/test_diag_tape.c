@@ -90,9 +90,18 @@ static int open_guarded(const struct guarded *guarded, const struct recording *r
                                 recording->length, "tape", ret_tape, error);
 }
 
+static void add_ports(const struct socket_list *list, char text[static 256])
+{
+    for (size_t i = 0; i < list->count; i++)
+        snprintf(text + strlen(text), 256 - strlen(text), "%s%u/%u", text[0] ? " " : "",
+                 list->entries[i].space, list->entries[i].local_port);
+}
+
+typedef int grown_fn(struct socket_list *list, void *user, struct error *error);
+
 /* Lists all that is recorded: the local ports, as text, each with its namespace. */
-static int list_ports(const struct recording *recording, char text[static 256],
-                      struct socket_list *list)
+static int list_ports_growing(const struct recording *recording, grown_fn *grown,
+                              char text[static 256], struct socket_list *list)
 {
     struct guarded guarded = guarded_open(sizeof(recording->bytes));
     struct diag_tape *tape = NULL;
@@ -100,14 +109,20 @@ static int list_ports(const struct recording *recording, char text[static 256],
     size_t closed = 99;
     assert_int_equal(open_guarded(&guarded, recording, &tape, &error), 0);
     socket_list_init(list);
-    const int code = spaces_list(NULL, &everything, tape, list, &closed, &error);
+    list->grown = grown;
+    list->user = text;
     text[0] = '\0';
-    for (size_t i = 0; i < list->count; i++)
-        snprintf(text + strlen(text), 256 - strlen(text), "%s%u/%u", i ? " " : "",
-                 list->entries[i].space, list->entries[i].local_port);
+    const int code = spaces_list(NULL, &everything, tape, list, &closed, &error);
+    add_ports(list, text);
     assert_int_equal(diag_tape_close(tape, &error), 0);
     guarded_close(&guarded);
     return code;
+}
+
+static int list_ports(const struct recording *recording, char text[static 256],
+                      struct socket_list *list)
+{
+    return list_ports_growing(recording, NULL, text, list);
 }
 
 static void a_recording_is_listed(void **state)
@@ -172,6 +187,58 @@ static void what_was_asked_again_counts_once(void **state)
     record(&interrupted, TAPE_END, NULL, 0);
     assert_int_equal(list_ports(&interrupted, text, &list), 1);
     assert_string_equal(text, "0/80 0/443 0/53");
+    socket_list_release(&list);
+}
+
+/* Takes out even ports, and looks at each socket once. */
+static int keep_odd(struct socket_list *list, void *user, struct error *error)
+{
+    (void)user, (void)error;
+    size_t kept = list->checked;
+    for (size_t i = list->checked; i < list->count; i++)
+        if (list->entries[i].local_port % 2)
+            list->entries[kept++] = list->entries[i];
+    list->count = list->checked = kept;
+    return 0;
+}
+
+/* Takes out all. */
+static int show_all(struct socket_list *list, void *user, struct error *error)
+{
+    (void)error;
+    add_ports(list, user);
+    socket_list_clear(list);
+    return 0;
+}
+
+/* Nothing of the first try comes to those who look at sockets as they come, or show them. */
+static void what_was_asked_again_is_never_taken(void **state)
+{
+    (void)state;
+    char text[256];
+    struct recording recording = recording_new();
+    struct socket_list list;
+    record_question(&recording, 0, SOCKET_UDP, ADDRESS_IPV4);
+    record_listener(&recording, 53, 0, true);
+    record_question(&recording, 0, SOCKET_TCP, ADDRESS_IPV4);
+    for (unsigned attempt = 0; attempt < 2; attempt++) {
+        record_listener(&recording, 1001, NLM_F_DUMP_INTR, false);
+        record_listener(&recording, 1002, 0, true);
+        record(&recording, TAPE_AGAIN, NULL, 0);
+    }
+    record_listener(&recording, 1003, 0, false);
+    record_listener(&recording, 1004, 0, true);
+    record_question(&recording, 0, SOCKET_TCP, ADDRESS_IPV6);
+    record_listener(&recording, 1005, 0, true);
+    record(&recording, TAPE_END, NULL, 0);
+    assert_int_equal(list_ports(&recording, text, &list), 0);
+    assert_string_equal(text, "0/53 0/1003 0/1004 0/1005");
+    socket_list_release(&list);
+    assert_int_equal(list_ports_growing(&recording, keep_odd, text, &list), 0);
+    assert_string_equal(text, "0/53 0/1003 0/1005");
+    socket_list_release(&list);
+    assert_int_equal(list_ports_growing(&recording, show_all, text, &list), 0);
+    assert_string_equal(text, "0/53 0/1003 0/1004 0/1005");
     socket_list_release(&list);
 }
 
@@ -481,6 +548,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_recording_is_listed),
         cmocka_unit_test(what_was_asked_again_counts_once),
+        cmocka_unit_test(what_was_asked_again_is_never_taken),
         cmocka_unit_test(a_name_is_cut_to_what_fits),
         cmocka_unit_test(what_is_no_recording_is_refused),
         cmocka_unit_test(what_is_left_of_a_recording_is_listed),

@@ -104,6 +104,29 @@ static void a_list_grows(void **state)
     assert_null(list.entries);
 }
 
+static void what_is_taken_back_is_unchecked(void **state)
+{
+    (void)state;
+    struct socket_list list;
+    socket_list_init(&list);
+    for (uint32_t i = 0; i < 10; i++)
+        assert_non_null(socket_list_add(&list));
+    list.checked = 8;
+    socket_list_truncate(&list, 20);
+    assert_true(list.count == 10 && list.checked == 8);
+    socket_list_truncate(&list, 9);
+    assert_true(list.count == 9 && list.checked == 8);
+    socket_list_truncate(&list, 5);
+    assert_true(list.count == 5 && list.checked == 5);
+    assert_int_equal(list.clears, 0);
+    socket_list_clear(&list);
+    assert_true(list.count == 0 && list.checked == 0);
+    assert_int_equal(list.clears, 1);
+    socket_list_truncate(&list, 5);
+    assert_true(list.count == 0 && list.checked == 0);
+    socket_list_release(&list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +135,7 @@ int main(void)
         cmocka_unit_test(kinds_have_names),
         cmocka_unit_test(sets_of_states_hold_what_they_say),
         cmocka_unit_test(a_list_grows),
+        cmocka_unit_test(what_is_taken_back_is_unchecked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
