@@ -239,7 +239,7 @@ static int question_ask(const struct listing *listing, const struct question *qu
     }
     if (progress.refusal != 0)
         return question_refused(listing, question, progress.refusal);
-    return progress.interrupted;
+    return progress.interrupted || progress.unknown;
 }
 
 /* ---- a whole listing ---- */

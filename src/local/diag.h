@@ -35,7 +35,8 @@ struct diag_tape;
  * again. When the kernel's table changes while it is read (NLM_F_DUMP_INTR), the kernel is asked
  * again, three times at most, unless the list was cleared meanwhile: what was taken out of it
  * cannot be taken back. Returns 0, 1 when the list may be incomplete, because even the last answer
- * was interrupted, or -errno with an error. */
+ * was interrupted, or a kernel later than we are has sockets whose state or type we do not know; or
+ * -errno with an error. */
 int diag_list(const struct diag_query *query, uint32_t space, struct diag_tape *tape,
               struct socket_list *list, struct error *error);
 
@@ -44,8 +45,9 @@ int diag_list(const struct diag_query *query, uint32_t space, struct diag_tape *
 /* How far the answer to a dump has come; zero before its first message. */
 struct diag_progress {
     bool complete;
-    bool interrupted;             /* the kernel's table changed meanwhile */
-    int refusal;                  /* positive errno with which the kernel would not answer */
+    bool interrupted; /* the kernel's table changed meanwhile */
+    bool unknown;     /* of a socket we do not know the state or type: it was left out */
+    int refusal;      /* positive errno with which the kernel would not answer */
     uint64_t recent[DIAG_RECENT]; /* cookies of the last sockets of the datagram before */
     size_t recent_count;
 };

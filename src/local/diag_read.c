@@ -344,6 +344,7 @@ static int unix_attributes(struct socket_entry *entry, const unsigned char *byte
     return 0;
 }
 
+/* As inet_read(). */
 static int unix_read(struct socket_entry *entry, const unsigned char *bytes, size_t length,
                      struct unix_more *ret_more)
 {
@@ -365,7 +366,7 @@ static int unix_read(struct socket_entry *entry, const unsigned char *bytes, siz
         entry->kind = SOCKET_UNIX_SEQPACKET;
         break;
     default:
-        return -EBADMSG;
+        return 0;
     }
     entry->state = body.udiag_state;
     entry->inode = body.udiag_ino;
@@ -384,21 +385,38 @@ static bool state_is_known(const struct socket_entry *entry)
     return entry->state >= SOCKET_ESTABLISHED && entry->state < SOCKET_STATES;
 }
 
-/* Appends what one message about a socket tells. Returns 0 or -errno. */
+/* Could it be one that is asked for, whatever its state means? */
+static bool query_may_take(const struct diag_query *query, const struct socket_entry *entry)
+{
+    if (!query)
+        return true;
+    struct diag_query any = *query;
+    struct socket_entry open = *entry;
+    any.states = UINT32_MAX;
+    open.state = 0;
+    return diag_query_takes(&any, &open);
+}
+
+/* Appends what one message about a socket tells. Later kernels may have states and types that we do
+ * not know: the others are no worse for that. Returns 0 or -errno. */
 static int socket_read(const unsigned char *bytes, size_t length, enum socket_kind kind,
-                       const struct diag_query *query, uint32_t space, struct socket_list *list)
+                       const struct diag_query *query, uint32_t space, struct socket_list *list,
+                       struct diag_progress *progress)
 {
     const bool is_unix = SOCKET_UNIX_KINDS & SOCKET_KIND_BIT(kind);
     struct unix_more more = {0};
     struct socket_entry *entry = socket_list_add(list);
     if (!entry)
         return -ENOMEM;
+    entry->kind = (uint8_t)kind;
     entry->space = space;
     int code = is_unix ? unix_read(entry, bytes, length, &more)
                        : inet_read(entry, bytes, length, kind, query, list);
-    if (code == 1)
-        code = state_is_known(entry) ? 0 : -EBADMSG;
-    const bool taken = code == 0 && diag_query_takes(query, entry);
+    const bool known = code == 1 && state_is_known(entry);
+    if (code >= 0 && !known && query_may_take(query, entry))
+        progress->unknown = true;
+    const bool taken = known && diag_query_takes(query, entry);
+    code = code < 0 ? code : 0;
     if (taken && more.name.length > 0)
         code = unix_path(entry, &more.name, list);
     if (taken && code == 0 && more.memory.bytes && (!query || query->memory_figures))
@@ -436,7 +454,7 @@ static int message_read(const struct nlmsghdr *header, const unsigned char *byte
         progress->complete = true;
         return 0;
     case SOCK_DIAG_BY_FAMILY:
-        return socket_read(bytes, length, kind, query, space, list);
+        return socket_read(bytes, length, kind, query, space, list, progress);
     default:
         return 0;
     }

@@ -294,7 +294,7 @@ struct replay {
 /* The question before is done. */
 static void replay_settle(struct replay *replay)
 {
-    if (replay->wanted && replay->progress.interrupted)
+    if (replay->wanted && (replay->progress.interrupted || replay->progress.unknown))
         replay->incomplete = true;
     replay->progress = (struct diag_progress){0};
     replay->wanted = false;

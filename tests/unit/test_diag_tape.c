@@ -354,6 +354,35 @@ static void what_makes_no_sense_is_passed_over(void **state)
     guarded_close(&guarded);
 }
 
+/* A later kernel's recording: what is not known of it is missing, and nothing is damaged. */
+static void what_is_not_known_makes_it_incomplete(void **state)
+{
+    (void)state;
+    const struct inet_diag_msg body = inet_body(SOCKET_STATES, "192.0.2.1", 23, "0.0.0.0", 0);
+    struct recording recording = recording_new();
+    struct messages messages = {0};
+    messages_inet(&messages, &body);
+    record_question(&recording, 0, SOCKET_TCP, ADDRESS_IPV4);
+    record_listener(&recording, 22, 0, false);
+    record(&recording, TAPE_MESSAGES, messages.bytes, messages.length);
+    record_listener(&recording, 80, 0, true);
+    record_question(&recording, 0, SOCKET_TCP, ADDRESS_IPV6);
+    record_listener(&recording, 443, 0, true);
+    record(&recording, TAPE_END, NULL, 0);
+    struct guarded guarded = guarded_open(sizeof(recording.bytes));
+    struct diag_tape *tape = NULL;
+    struct socket_list list;
+    size_t closed;
+    assert_int_equal(open_guarded(&guarded, &recording, &tape, NULL), 0);
+    socket_list_init(&list);
+    assert_int_equal(spaces_list(NULL, &everything, tape, &list, &closed, NULL), 1);
+    assert_int_equal(list.count, 3);
+    assert_false(diag_tape_is_damaged(tape));
+    socket_list_release(&list);
+    diag_tape_discard(tape);
+    guarded_close(&guarded);
+}
+
 /* Does listing these ask for more than was recorded? */
 static bool is_narrow(const struct recording *recording, const struct diag_query *query)
 {
@@ -553,6 +582,7 @@ int main(void)
         cmocka_unit_test(what_is_no_recording_is_refused),
         cmocka_unit_test(what_is_left_of_a_recording_is_listed),
         cmocka_unit_test(what_makes_no_sense_is_passed_over),
+        cmocka_unit_test(what_is_not_known_makes_it_incomplete),
         cmocka_unit_test(what_was_not_asked_for_is_known),
         cmocka_unit_test(damage_is_survived),
         cmocka_unit_test(what_the_kernel_says_comes_again),
