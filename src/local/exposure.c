@@ -244,6 +244,30 @@ static bool wildcard_takes(const struct socket_entry *entry, const struct addres
            (entry->family == ADDRESS_IPV6 && !entry->v6only && address->family == ADDRESS_IPV4);
 }
 
+/* Does anybody get an answer from it? What is on an interface that is down is not in use, but the
+ * socket's own interface may come up. */
+static bool address_counts(const struct exposure_map *map, const struct socket_entry *entry,
+                           const struct exposed_address *address)
+{
+    if (address->interface == entry->interface)
+        return true;
+    const struct exposed_interface *interface = find_interface(map, address->interface);
+    return !interface || interface->up;
+}
+
+/* A wildcard that is bound to an interface is reached through that alone, but by any address. */
+static enum exposure bound_exposure(const struct exposure_map *map,
+                                    const struct socket_entry *entry)
+{
+    for (size_t i = 0; i < map->address_count; i++) {
+        const struct exposed_address *at = &map->addresses[i];
+        if (wildcard_takes(entry, &at->address) && !address_is_link_local(&at->address) &&
+            address_counts(map, entry, at))
+            return EXPOSURE_ADDRESS;
+    }
+    return EXPOSURE_LINK;
+}
+
 /* As far as the farthest of the addresses that it stands for. An address of the loopback interface
  * is reached through the others, too. */
 static enum exposure wildcard_exposure(const struct exposure_map *map,
@@ -254,23 +278,24 @@ static enum exposure wildcard_exposure(const struct exposure_map *map,
         return entry->interface != 0 ? EXPOSURE_ADDRESS : EXPOSURE_EVERYWHERE;
     if (!map->connected)
         return EXPOSURE_LOOPBACK;
-    enum exposure farthest = entry->interface != 0 ? EXPOSURE_LINK : EXPOSURE_LOOPBACK;
+    if (entry->interface != 0)
+        return bound_exposure(map, entry);
+    enum exposure farthest = EXPOSURE_LOOPBACK;
     uint32_t link = 0;
     bool several = false;
     for (size_t i = 0; i < map->address_count; i++) {
         const struct exposed_address *at = &map->addresses[i];
-        if (!wildcard_takes(entry, &at->address) ||
-            (entry->interface != 0 && at->interface != entry->interface))
+        if (!wildcard_takes(entry, &at->address))
             continue;
         if (!address_is_link_local(&at->address))
-            return entry->interface != 0 ? EXPOSURE_ADDRESS : EXPOSURE_EVERYWHERE;
+            return EXPOSURE_EVERYWHERE;
         several = several || (link != 0 && link != at->interface);
         link = at->interface;
         farthest = EXPOSURE_LINK;
     }
     if (several)
         return EXPOSURE_EVERYWHERE; /* one link each, but every interface */
-    if (farthest == EXPOSURE_LINK && entry->interface == 0)
+    if (farthest == EXPOSURE_LINK)
         name_interface(map, link, ret_interface);
     return farthest;
 }

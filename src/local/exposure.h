@@ -5,11 +5,14 @@
 #include "base/buffer.h"
 #include "local/socket.h"
 
+/* Linux takes packets to any of its addresses on any interface (the weak host model of RFC 1122),
+ * and the addresses of a VRF are on other interfaces. So a wildcard that is bound to an interface
+ * stays on the link only where no address is in use that is not link-local, on whatever interface.
+ */
 enum exposure {
-    EXPOSURE_LOOPBACK, /* this machine alone */
-    EXPOSURE_LINK, /* neighbours on one link: a link-local address, or bound to an interface whose
-                      addresses are all link-local */
-    EXPOSURE_ADDRESS,    /* whoever reaches that one address */
+    EXPOSURE_LOOPBACK,   /* this machine alone */
+    EXPOSURE_LINK,       /* neighbours on one link, with link-local addresses */
+    EXPOSURE_ADDRESS,    /* whoever reaches that one address, or that one interface */
     EXPOSURE_EVERYWHERE, /* a wildcard address: every interface */
 };
 

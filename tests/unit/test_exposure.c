@@ -118,8 +118,10 @@ static void addresses_of_every_kind(void **state)
         {"ff02::fb", "", false, EXPOSURE_LINK, ""},
         {"ff0e::fb", "", false, EXPOSURE_ADDRESS, ""},
         {"0.0.0.0", "lo", false, EXPOSURE_LOOPBACK, "lo"},
-        {"0.0.0.0", "near", false, EXPOSURE_LINK, "near"},
-        {"::", "near", false, EXPOSURE_LINK, "near"},
+        /* It has link-local ones alone, but takes what comes for another's. */
+        {"0.0.0.0", "near", false, EXPOSURE_ADDRESS, "near"},
+        {"::", "near", false, EXPOSURE_ADDRESS, "near"},
+        {"::", "near", true, EXPOSURE_ADDRESS, "near"},
         {"0.0.0.0", "wide", false, EXPOSURE_ADDRESS, "wide"},
         {"::", "wide", true, EXPOSURE_ADDRESS, "wide"},
         {"198.18.0.1", "wide", false, EXPOSURE_ADDRESS, "wide"},
@@ -149,12 +151,39 @@ static void only_one_family_reaches_out(void **state)
     struct exposure_map *map = read_map();
     expect(map, &(struct expectation){"::", "", false, EXPOSURE_EVERYWHERE, ""});
     expect(map, &(struct expectation){"::", "", true, EXPOSURE_LINK, "near"});
+    expect(map, &(struct expectation){"::", "near", true, EXPOSURE_LINK, "near"});
+    expect(map, &(struct expectation){"::", "near", false, EXPOSURE_ADDRESS, "near"});
     expect(map, &(struct expectation){"0.0.0.0", "", false, EXPOSURE_EVERYWHERE, ""});
     exposure_map_free(map);
     assert_true(run("ip -6 addr flush dev near"));
     map = read_map();
     expect(map, &(struct expectation){"::", "", true, EXPOSURE_LOOPBACK, ""});
     exposure_map_free(map);
+}
+
+/* Addresses of interfaces that are down do not count, those of the loopback interface do. */
+static void one_link_is_all_where_all_is_link_local(void **state)
+{
+    (void)state;
+    if (!private_network)
+        skip();
+    assert_true(run("ip link add third type veth peer name fourth && ip link set third up && "
+                    "ip link set wide down && ip link set near up"));
+    struct exposure_map *map = read_map();
+    expect(map, &(struct expectation){"0.0.0.0", "near", false, EXPOSURE_ADDRESS, "near"});
+    exposure_map_free(map);
+    assert_true(run("ip addr del 198.18.9.9/32 dev lo"));
+    map = read_map();
+    expect(map, &(struct expectation){"0.0.0.0", "near", false, EXPOSURE_LINK, "near"});
+    expect(map, &(struct expectation){"0.0.0.0", "third", false, EXPOSURE_LINK, "third"});
+    expect(map, &(struct expectation){"0.0.0.0", "wide", false, EXPOSURE_ADDRESS, "wide"});
+    exposure_map_free(map);
+    assert_true(run("ip addr add 198.18.5.1/24 dev third"));
+    map = read_packed_map();
+    expect(map, &(struct expectation){"0.0.0.0", "near", false, EXPOSURE_ADDRESS, "near"});
+    expect(map, &(struct expectation){"::", "near", true, EXPOSURE_LINK, "near"});
+    exposure_map_free(map);
+    assert_true(run("ip link del third && ip addr add 198.18.9.9/32 dev lo"));
 }
 
 static void nobody_comes_in_where_only_loopback_is_up(void **state)
@@ -243,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_of_every_kind),
         cmocka_unit_test(only_one_family_reaches_out),
+        cmocka_unit_test(one_link_is_all_where_all_is_link_local),
         cmocka_unit_test(nobody_comes_in_where_only_loopback_is_up),
         cmocka_unit_test(what_makes_no_sense_is_no_map),
         cmocka_unit_test(mapped_addresses_are_ipv4),
