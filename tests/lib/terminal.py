@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import signal
 import time
 
 from shell_status import shell_status
@@ -23,6 +24,8 @@ class Terminal:
         if self.pid == 0:
             if stdout is not None:
                 os.dup2(stdout, 1)
+            for number in (signal.SIGINT, signal.SIGQUIT):
+                signal.signal(number, signal.SIG_DFL)  # who runs us in the background ignores them
             os.execvpe(words[0], words, environment)
 
     def __enter__(self):
