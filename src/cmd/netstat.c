@@ -258,7 +258,8 @@ static void say_what_is_missing(struct run *run, const struct netstat_gaps *gaps
               stderr);
     if (gaps->incomplete)
         command_warn(run->command,
-                     "the kernel's list changed while it was read: sockets may be missing");
+                     "sockets may be missing: the kernel's list changed while it was read, or has "
+                     "states that are not known here");
     for (unsigned kind = 0; kind < SOCKET_KINDS && !run->again; kind++)
         if (gaps->refused & SOCKET_KIND_BIT(kind))
             command_warn(run->command, "the kernel does not tell us of %s sockets",

@@ -222,8 +222,8 @@ static int say_which_are_missing(const struct run *run, const struct sockets *so
 {
     int status = say_what_recording_lacks(run);
     if (sockets->incomplete) {
-        command_warn(run->command, "the kernel's list changed while it was read: sockets may be "
-                                   "missing");
+        command_warn(run->command, "sockets may be missing: the kernel's list changed while it was "
+                                   "read, or has states that are not known here");
         status = EXIT_INCOMPLETE;
     }
     for (unsigned kind = 0; kind < SOCKET_KINDS; kind++)

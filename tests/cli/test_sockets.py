@@ -824,7 +824,8 @@ class BarePort(Sockets):
         warned = "porthole sockets: the kernel does not tell us of {} sockets{}\n"
         remedy = "" if ROOT else ": sudo records them"
         changed = (
-            "porthole sockets: the kernel's list changed while it was read: sockets may be missing\n"
+            "porthole sockets: sockets may be missing: the kernel's list changed while it was read, "
+            "or has states that are not known here\n"
         )
         unseen = "could not be seen when it was recorded\n"
         with tempfile.TemporaryDirectory(prefix="porthole-") as folder:
